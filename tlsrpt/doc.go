@@ -1,0 +1,22 @@
+// Package tlsrpt holds the facts of SMTP TLS Reporting (RFC 8460): what became
+// of each TLS session, in words that the other side can act on.
+//
+// A sender that checks the transport security of mail sees faults that the
+// owner of the recipient domain cannot see: a certificate that expired on one
+// of five MX hosts, STARTTLS that somebody on the path strips, a policy file
+// that was moved. TLS-RPT is the way to tell. A domain publishes where it wants
+// reports, and senders count the sessions of each day for it.
+//
+// This package has the vocabulary of that:
+//
+//   - [Event] is one session: which domain, which host, which addresses, and
+//     for each policy in force an [Outcome].
+//   - [Failure] is one thing that went wrong: a [ResultType] of the registry,
+//     and a reason of a closed vocabulary (the Reason constants). [Advice] turns
+//     it into a sentence that says what to fix.
+//   - [Classify] makes failures from the error that a session ended with.
+//   - [Observer] is the hook by which a mail server is told of every session.
+//
+// The library fills in events by itself; a mail server implements Observer and
+// does with them as it likes: count, log, hand to its own reporting.
+package tlsrpt
