@@ -1,0 +1,141 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/strictmx/strictmx/internal/dnsname"
+)
+
+const (
+	maxLinks    = 8                // CNAMEs followed for one name
+	lookupLimit = 10 * time.Second // for one name in all, whatever the servers do
+)
+
+var (
+	errLoop    = errors.New("the CNAME chain comes back to where it was")
+	errTooLong = errors.New("the CNAME chain has more than 8 links")
+)
+
+// walk is the way from the name asked for to its records.
+type walk struct {
+	qtype   uint16
+	name    string   // where we are, canonical
+	seen    []string // the names before it
+	ttl     time.Duration
+	known   bool // ttl was set by a record
+	secure  bool
+	records []dns.RR
+	nx      bool
+}
+
+// lookup asks for the records of one type at name and follows the CNAMEs.
+func (c *Client) lookup(ctx context.Context, name string, qtype uint16) (*walk, error) {
+	fail := &Error{Name: clean(name, maxForeign), Type: dns.TypeToString[qtype]}
+	name, err := dnsname.Host(name)
+	if err != nil {
+		fail.Kind, fail.Err = KindName, err
+		return nil, fail
+	}
+	fail.Name = name
+	if err := ctx.Err(); err != nil {
+		fail.Kind, fail.Err = KindCanceled, err
+		return nil, fail
+	}
+	cfg, err := c.config()
+	if err != nil {
+		fail.Kind, fail.Err = KindNetwork, err
+		return nil, fail
+	}
+	limited, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	w := &walk{qtype: qtype, name: name, secure: true}
+	for done := false; !done; {
+		r, e := c.ask(ctx, limited, cfg, w.name, qtype)
+		if e == nil {
+			w.secure = w.secure && r.authentic
+			done, e = w.follow(r)
+		}
+		if e != nil {
+			e.Name, e.Type = fail.Name, fail.Type
+			return nil, e
+		}
+	}
+	return w, nil
+}
+
+// follow goes as far as r leads, and reports whether that is the end. If it is
+// not, the server left it to us to ask for the target of the last CNAME.
+func (w *walk) follow(r *reply) (bool, *Error) {
+	start := w.name
+	for {
+		if w.records = r.at(w.name, w.qtype); len(w.records) > 0 {
+			break
+		}
+		if w.qtype == dns.TypeCNAME {
+			break
+		}
+		links := r.at(w.name, dns.TypeCNAME)
+		if len(links) == 0 {
+			break
+		}
+		if e := w.step(links[0]); e != nil {
+			return false, e
+		}
+	}
+	if len(w.records) > 0 {
+		if r.rcode == dns.RcodeNameError {
+			return false, &Error{Kind: KindMalformed, Err: errNXRecords}
+		}
+		for _, rr := range w.records {
+			w.shorten(seconds(rr.Header().Ttl))
+		}
+		return true, nil
+	}
+	// The response code speaks of the last name of the chain (RFC 6604, section 3).
+	w.nx = r.rcode == dns.RcodeNameError
+	ttl, known := r.negativeTTL(w.name)
+	if !known && !w.nx && w.name != start {
+		return false, nil
+	}
+	if known {
+		w.shorten(ttl)
+	} else {
+		w.ttl = -1
+	}
+	return true, nil
+}
+
+// step goes over one CNAME.
+func (w *walk) step(link dns.RR) *Error {
+	w.seen = append(w.seen, w.name)
+	w.name = canonical(link.(*dns.CNAME).Target)
+	if slices.Contains(w.seen, w.name) {
+		return &Error{Kind: KindChain, Err: errLoop}
+	}
+	if len(w.seen) > maxLinks { // R10
+		return &Error{Kind: KindChain, Err: errTooLong}
+	}
+	w.shorten(seconds(link.Header().Ttl))
+	return nil
+}
+
+// shorten lowers the TTL: the chain holds no longer than its shortest link.
+func (w *walk) shorten(ttl time.Duration) {
+	if !w.known || ttl < w.ttl {
+		w.ttl, w.known = ttl, true
+	}
+}
+
+// answerOf makes an Answer of a finished walk.
+func answerOf[T any](w *walk, value func(dns.RR) T) Answer[T] {
+	a := Answer[T]{TTL: w.ttl, NXDomain: w.nx, Secure: w.secure, CanonicalName: w.name}
+	for _, rr := range w.records {
+		a.Records = append(a.Records, value(rr))
+	}
+	return a
+}
