@@ -1,0 +1,198 @@
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/strictmx/strictmx/mtasts"
+	"github.com/strictmx/strictmx/tlsrpt"
+)
+
+// ourSessions is how many TLS sessions an Enforcer keeps for resumption, if its
+// TLSConfig brings no cache.
+const ourSessions = 256
+
+// config returns the configuration of one handshake (R28). Certificates are
+// never verified by crypto/tls itself, whose verdict would end the handshake of
+// sessions that no policy protects, but always by VerifyConnection, which runs
+// on resumed sessions, too (CERT-20).
+func (s *Session) config() *tls.Config {
+	e := s.plan.enforcer
+	c := &tls.Config{}
+	if e.TLSConfig != nil {
+		c = e.TLSConfig.Clone()
+	}
+	c.ServerName = s.serverName // the MX host; none for an address (RFC 8461, section 7.1; RFC 6066, section 3)
+	c.InsecureSkipVerify = true
+	also := c.VerifyConnection
+	c.VerifyConnection = func(cs tls.ConnectionState) error {
+		if err := s.verify(cs); err != nil && s.plan.verified {
+			return err
+		}
+		return call(also, cs)
+	}
+	c.NextProtos = nil // there is none for SMTP on port 25
+	c.EncryptedClientHelloConfigList, c.EncryptedClientHelloRejectionVerify = nil, nil
+	c.Renegotiation = tls.RenegotiateNever
+	if c.MaxVersion < tls.VersionTLS12 {
+		c.MaxVersion = 0
+	}
+	if s.plan.verified { // RFC 8461, section 7.2; RFC 9325, section 3.1.1
+		c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
+	}
+	if c.ClientSessionCache == nil {
+		c.ClientSessionCache = e.sessionCache()
+	}
+	return c
+}
+
+func (e *Enforcer) sessionCache() tls.ClientSessionCache {
+	e.cacheOnce.Do(func() { e.cache = tls.NewLRUClientSessionCache(ourSessions) })
+	return e.cache
+}
+
+// call runs the caller's own check. One that panics has not agreed (R20).
+func call(hook func(tls.ConnectionState) error, cs tls.ConnectionState) (err error) {
+	if hook == nil {
+		return nil
+	}
+	defer recovered(&err, "TLSConfig.VerifyConnection")
+	return hook(cs)
+}
+
+// ask runs the check of the caller's TLSConfig on a connection made earlier.
+func (s *Session) ask(cs tls.ConnectionState) error {
+	if base := s.plan.enforcer.TLSConfig; base != nil {
+		return call(base.VerifyConnection, cs)
+	}
+	return nil
+}
+
+// verify is the one strict verdict (R14) on the certificates of a connection.
+// It is kept, for Done to use again; certificates that it was not about get one
+// of their own, so that a client which shook hands without our configuration
+// gains nothing.
+func (s *Session) verify(cs tls.ConnectionState) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.seen) > 0 && slices.Equal(s.seen, cs.PeerCertificates) {
+		return s.verdict
+	}
+	now := time.Now
+	base := s.plan.enforcer.TLSConfig
+	if base == nil {
+		base = &tls.Config{}
+	}
+	if base.Time != nil {
+		now = base.Time
+	}
+	s.seen, s.verdict = cs.PeerCertificates, mtasts.VerifyHost(cs, s.host, base.RootCAs, now())
+	return s.verdict
+}
+
+// weigh says what a connection is worth, and what keeps it from being Verified.
+func (s *Session) weigh(cs tls.ConnectionState) (Level, []tlsrpt.Failure, error) {
+	if !cs.HandshakeComplete {
+		return Clear, []tlsrpt.Failure{{Type: tlsrpt.ValidationFailure, Reason: tlsrpt.ReasonHandshakeMissing}}, errNoTLS
+	}
+	err := s.verify(cs)
+	found := tlsrpt.Classify(err)
+	if cs.Version < tls.VersionTLS12 { // judged, and under testing not refused (TLS-01)
+		found = merge(found, []tlsrpt.Failure{{Type: tlsrpt.ValidationFailure, Reason: tlsrpt.ReasonTLSVersion}})
+	}
+	if len(found) > 0 {
+		return Encrypted, found, err
+	}
+	return Verified, nil, nil
+}
+
+var errNoTLS = errors.New("the connection is not in TLS")
+
+// attempt is how far a session came.
+type attempt struct {
+	state tls.ConnectionState
+	found []tlsrpt.Failure // why there is no TLS; nil: there is
+	err   error            // what said so
+	dead  bool             // the connection is of no use any more
+}
+
+// conclude ends a session: it weighs it, tells about it once, and answers nil,
+// ErrRetryInClear or an *Error.
+func (s *Session) conclude(a attempt) error {
+	p := s.plan
+	counts := p.judged || p.verified // a certificate matters to somebody (AMB-46)
+	level, found, err := Clear, a.found, a.err
+	switch {
+	case found == nil:
+		if level, found, err = s.weigh(a.state); !counts {
+			found = nil
+		}
+	case len(a.state.PeerCertificates) > 0 && counts: // it died later than it was judged
+		found = merge(tlsrpt.Classify(s.verify(a.state)), found)
+	}
+	outcome := p.outcomeWith(merge(s.known, found)...)
+	refuse := p.verified && level != Verified
+	s.mu.Lock()
+	first := !s.told
+	s.told = true
+	if !refuse && !a.dead {
+		s.level = level
+	}
+	s.mu.Unlock()
+	if first {
+		s.tell(outcome)
+	}
+	s.log(level, outcome, refuse)
+	switch {
+	case refuse && level == Clear && p.delivery.RequireTLS:
+		return p.refusal(s.host, noTLS, outcome, err)
+	case refuse:
+		return p.refusal(s.host, refused, outcome, err)
+	case a.dead:
+		return ErrRetryInClear // R36: nothing asks for TLS, or it would have been refused
+	}
+	return nil
+}
+
+// tell is the one place that makes events. TLS reports and domains that cannot
+// have a record are not told of (R15).
+func (s *Session) tell(o tlsrpt.Outcome) {
+	p := s.plan
+	if p.delivery.Report || p.domain == "" || p.enforcer.Observer == nil {
+		return
+	}
+	s.mu.Lock()
+	end := s.peer
+	s.mu.Unlock()
+	p.enforcer.observe(tlsrpt.Event{
+		Time:        time.Now(),
+		Domain:      p.domain,
+		MXHost:      s.mxHost(),
+		HELO:        end.helo,
+		SendingIP:   end.sending,
+		ReceivingIP: end.receiving,
+		Outcomes:    []tlsrpt.Outcome{o},
+	})
+}
+
+// log writes the one line of a session, with the cause where TLS is not
+// enforced (R33).
+func (s *Session) log(level Level, o tlsrpt.Outcome, refuse bool) {
+	p := s.plan
+	attrs := []slog.Attr{
+		slog.String("domain", p.name()), slog.String("host", s.host),
+		slog.String("level", level.String()), slog.Bool("named", s.named), slog.Bool("refused", refuse),
+		slog.String("policy", p.source()),
+	}
+	if cause := p.Cause(); cause != "" {
+		attrs = append(attrs, slog.String("cause", string(cause)))
+	}
+	if found := describe([]tlsrpt.Outcome{o}); found != "" {
+		attrs = append(attrs, slog.String("found", found))
+	}
+	p.enforcer.logger().LogAttrs(context.Background(), slog.LevelInfo, "session", attrs...)
+}
