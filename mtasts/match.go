@@ -34,6 +34,33 @@ func (p *Policy) Match(host string) bool {
 	return err == nil && p.Match(name) // once: name is ASCII
 }
 
+// isPattern reports whether s is an mx value: a Domain of RFC 5321, section
+// 4.1.2, or "*." and one (RFC 8461, section 3.2). A dot at the end, a lone "*", a
+// U-label or an underscore make it none.
+func isPattern(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	s = strings.TrimPrefix(s, "*.")
+	label := 0
+	for i := 0; i < len(s); i++ {
+		switch c := lower(s[i]); {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			label++
+		case c == '-' && label > 0:
+			label++
+		case c == '.' && label > 0 && s[i-1] != '-':
+			label = 0
+		default:
+			return false
+		}
+		if label > 63 {
+			return false
+		}
+	}
+	return label > 0 && s[len(s)-1] != '-'
+}
+
 // isHost refuses what has a pattern's form and is still no host name: too long
 // under a wildcard, or an IP address, which has no DNS-ID to verify (STS-117).
 func isHost(name string) bool {
@@ -84,6 +111,20 @@ func lower(c byte) byte {
 		c += 'a' - 'A'
 	}
 	return c
+}
+
+// lowerCase maps A to Z alone; s itself, if there is none.
+func lowerCase(s string) string {
+	for i := 0; i < len(s); i++ {
+		if lower(s[i]) != s[i] {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				b[i] = lower(b[i])
+			}
+			return string(b)
+		}
+	}
+	return s
 }
 
 func isASCII(s string) bool {

@@ -22,7 +22,6 @@ type parser struct {
 
 	version, maxAge bool // seen; the mode is seen when there is one
 	mx              []string
-	mxSpace         [16]string // room for mx, enough for nearly all policies
 	skippedMX       bool
 	badMX           *ParseError // the first one
 	problems        []Problem
@@ -30,7 +29,8 @@ type parser struct {
 }
 
 func (p *parser) parse(text string) error {
-	p.mx = p.mxSpace[:0]
+	// One allocation of the right size for all but odd texts.
+	p.mx = make([]string, 0, min(strings.Count(text, "mx:"), maxMX))
 	rest, marked := strings.CutPrefix(text, byteOrderMark)
 	if marked {
 		p.problem(1, reasonByteOrderMark, "")
@@ -54,7 +54,7 @@ func (p *parser) parse(text string) error {
 // line takes one line into the policy, or leaves a problem. It fails where the
 // policy cannot be used at all.
 func (p *parser) line(n int, line string) error {
-	body := strings.Trim(line, " \t")
+	body := tagvalue.TrimRight(tagvalue.TrimLeft(line))
 	if body == "" {
 		p.problem(n, reasonBlankLine, "")
 		return nil
@@ -64,8 +64,8 @@ func (p *parser) line(n int, line string) error {
 		p.problem(n, reasonBadLine, line)
 		return nil
 	}
-	name := strings.TrimRight(key, " \t")
-	value = strings.TrimLeft(value, " \t")
+	name := tagvalue.TrimRight(key)
+	value = tagvalue.TrimLeft(value)
 	if !tagvalue.Name(name) {
 		p.problem(n, reasonBadLine, line)
 		return nil
@@ -251,33 +251,6 @@ func lineError(n int, reason, line string) *ParseError {
 	return &ParseError{Line: n, Reason: reason, Text: strings.Clone(clean(line))}
 }
 
-// isPattern reports whether s is an mx value: a Domain of RFC 5321, section
-// 4.1.2, or "*." and one (RFC 8461, section 3.2). A dot at the end, a lone "*", a
-// U-label or an underscore make it none.
-func isPattern(s string) bool {
-	if len(s) > 253 {
-		return false
-	}
-	s = strings.TrimPrefix(s, "*.")
-	label := 0
-	for i := 0; i < len(s); i++ {
-		switch c := lower(s[i]); {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-			label++
-		case c == '-' && label > 0:
-			label++
-		case c == '.' && label > 0 && s[i-1] != '-':
-			label = 0
-		default:
-			return false
-		}
-		if label > 63 {
-			return false
-		}
-	}
-	return label > 0 && s[len(s)-1] != '-'
-}
-
 // isExtensionValue: printable ASCII or UTF-8, blanks inside only (RFC 8461,
 // section 3.2). The blanks around it are gone already.
 func isExtensionValue(s string) bool {
@@ -287,18 +260,4 @@ func isExtensionValue(s string) bool {
 		}
 	}
 	return s != "" && utf8.ValidString(s)
-}
-
-// lowerCase maps A to Z alone; s itself, if there is none.
-func lowerCase(s string) string {
-	for i := 0; i < len(s); i++ {
-		if lower(s[i]) != s[i] {
-			b := []byte(s)
-			for ; i < len(b); i++ {
-				b[i] = lower(b[i])
-			}
-			return string(b)
-		}
-	}
-	return s
 }

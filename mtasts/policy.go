@@ -39,10 +39,9 @@ func ParsePolicy(text string) (*Policy, error) {
 		return nil, err
 	}
 	policy := p.policy
-	// Compact copies: a fleet's worth of policies stays in memory.
-	policy.MX = exact(p.mx)
-	policy.Extensions = exact(policy.Extensions)
-	policy.Problems = exact(p.finalProblems())
+	policy.MX = compact(p.mx)
+	policy.Extensions = compact(policy.Extensions)
+	policy.Problems = compact(p.finalProblems())
 	policy.text = text
 	if !p.whole {
 		policy.text = strings.Clone(cutText(text))
@@ -56,9 +55,9 @@ func ParsePolicy(text string) (*Policy, error) {
 // was not parsed gives the lines of String.
 func (p *Policy) Lines() []string {
 	if p.text == "" {
-		return textLines(p.String())
+		return servedLines(p.String())
 	}
-	return textLines(p.text)
+	return servedLines(p.text)
 }
 
 // String returns the policy in its canonical text: it parses to the same policy,
@@ -143,9 +142,12 @@ func sortedSet(s []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(s)))
 }
 
-// textLines splits a text as served into its lines. The last terminator ends a
-// line and begins none.
-func textLines(text string) []string {
+// servedLines splits a text as served, policy or not, into the lines that a report
+// may hold. The last terminator ends a line and begins none.
+func servedLines(text string) []string {
+	if len(text) > maxKeptBytes {
+		text = strings.Clone(cutText(text))
+	}
 	if text == "" {
 		return nil
 	}
@@ -161,9 +163,6 @@ func textLines(text string) []string {
 // cutText cuts a text to what reports may hold, at the end of a line. The piece
 // of a line that is longer by itself is better than nothing.
 func cutText(text string) string {
-	if len(text) <= maxKeptBytes {
-		return text
-	}
 	text = text[:maxKeptBytes]
 	if i := strings.LastIndexByte(text, '\n'); i >= 0 {
 		text = text[:i+1]
@@ -171,10 +170,14 @@ func cutText(text string) string {
 	return text
 }
 
-// exact returns a copy without spare capacity; nil for an empty slice.
-func exact[T any](s []T) []T {
-	if len(s) == 0 {
+// compact returns s without spare capacity, nil for none: a million policies are
+// kept in memory.
+func compact[T any](s []T) []T {
+	switch len(s) {
+	case 0:
 		return nil
+	case cap(s):
+		return s
 	}
 	c := make([]T, len(s))
 	copy(c, s)

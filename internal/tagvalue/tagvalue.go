@@ -82,11 +82,11 @@ func (s *Scanner) Next() (name, value string, ok bool) {
 	}
 	// *WSP ";" *WSP, and after the last field the ";" is what may end the record
 	// (RFC 8461, section 3.1); a blank without it may not.
-	rest := trimLeft(s.rest)
+	rest := TrimLeft(s.rest)
 	if rest == "" || rest[0] != ';' {
 		return s.fail()
 	}
-	rest = trimLeft(rest[1:])
+	rest = TrimLeft(rest[1:])
 	if rest == "" {
 		s.rest = ""
 		return "", "", false
@@ -96,7 +96,7 @@ func (s *Scanner) Next() (name, value string, ok bool) {
 	if last {
 		end = len(rest)
 	}
-	field := trimRight(rest[:end])
+	field := TrimRight(rest[:end])
 	eq := strings.IndexByte(field, '=')
 	if eq < 0 || last && len(field) < end {
 		return s.fail()
@@ -157,14 +157,16 @@ func isAlphanumeric(c byte) bool {
 
 func isDelimiter(c byte) bool { return c == ';' || c == ' ' || c == '\t' }
 
-func trimLeft(s string) string {
+// TrimLeft returns s without the blanks and tabs at its beginning.
+func TrimLeft(s string) string {
 	for s != "" && (s[0] == ' ' || s[0] == '\t') {
 		s = s[1:]
 	}
 	return s
 }
 
-func trimRight(s string) string {
+// TrimRight returns s without the blanks and tabs at its end.
+func TrimRight(s string) string {
 	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
 		s = s[:len(s)-1]
 	}
