@@ -1,0 +1,308 @@
+package mtasts
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/strictmx/strictmx/cache"
+	"github.com/strictmx/strictmx/internal/dnsname"
+	"github.com/strictmx/strictmx/resolver"
+)
+
+var (
+	// ErrClosed: the Client was closed; make a new one.
+	ErrClosed = errors.New("mtasts: client is closed")
+	// ErrBusy: keep the message and try later. Too much is being looked up, for
+	// this domain's owner or at all. It never means "no policy".
+	ErrBusy = errors.New("mtasts: too many lookups at a time, try later")
+)
+
+// Places in the pools of work, each shared by all domains; one parent domain
+// gets at most 1/16 of each (R10).
+const (
+	txtPlaces        = 256
+	getPlaces        = 64
+	backgroundPlaces = 32
+
+	maxWait      = 10 * time.Second // for a place, and for a Refresh
+	txtTimeout   = 10 * time.Second // R10
+	lookTogether = 30 * time.Second // one Refresh looks for all who ask within, R7
+	stale        = 5 * time.Minute  // an older GET is worth another one, STS-100
+)
+
+// Resolver looks up TXT records. A *[resolver.Client] or a [resolver.Net] fits.
+// A name without records is an answer; an error means that DNS did not say.
+type Resolver interface {
+	TXT(ctx context.Context, name string) (resolver.Answer[string], error)
+}
+
+// A Client finds the policies of recipient domains, and keeps them as long as
+// their owners ask: the cache is what protects a domain from an attacker who
+// can block the discovery of its policy (RFC 8461, section 10.2). A program
+// needs one Client for all its deliveries.
+//
+// The zero value works. Its fields must not be changed after the first use, and
+// it must not be copied. All methods may be called concurrently.
+type Client struct {
+	// Resolver looks up the records. Nil: a zero [resolver.Client]. If it has the
+	// method Addr as well, the policy hosts are looked up with it.
+	Resolver Resolver
+	// Transport fetches the policies. Nil: [NewTransport] of the resolver. Only
+	// RoundTrip is called, so that nothing follows a redirect.
+	Transport http.RoundTripper
+	// Capacity is the number of policies kept in memory; 0: 100,000, which take
+	// about 40 MB. Absences and failures are kept beside them, within bounds of
+	// their own.
+	Capacity int
+	// ConfirmWeaker: a policy that asks for less than the one held, or names
+	// other MX hosts, replaces it only when a second GET, at least an hour
+	// later, says the same. It guards against a policy host taken over for a
+	// short time, and delays changes that the owner wants.
+	ConfirmWeaker bool
+	// Logger gets what an operator should know. Nil: silent.
+	Logger *slog.Logger
+	// Trace has hooks for metrics. Nil, or any field of it nil: none.
+	Trace *Trace
+
+	once     sync.Once
+	base     time.Time // what every instant counts from
+	resolver Resolver
+	http     http.RoundTripper
+	logger   *slog.Logger
+	trace    Trace
+	warnings limiter
+
+	memory   *memory
+	absences cache.LRU[absence]
+	looks    cache.LRU[look]
+	budgets  cache.LRU[instant]
+
+	ctx        context.Context // of the work that outlives its callers
+	cancel     context.CancelFunc
+	closed     atomic.Bool
+	looking    flights[struct{}]
+	fetching   flights[Result]
+	txtPool    *workPool
+	getPool    *workPool
+	background *workPool
+	jobs       jobs
+	runNext    atomic.Int64  // the instant up to which Run sleeps
+	rescan     chan struct{} // wakes it
+	lost       atomic.Uint64
+}
+
+func (c *Client) start() {
+	c.base = time.Now()
+	c.resolver, c.http, c.logger = c.Resolver, c.Transport, c.Logger
+	if c.resolver == nil {
+		c.resolver = &resolver.Client{}
+	}
+	if c.http == nil {
+		addr, _ := c.resolver.(AddrResolver)
+		c.http = NewTransport(addr)
+	}
+	if c.logger == nil {
+		c.logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Trace != nil {
+		c.trace = *c.Trace
+	}
+	capacity := c.Capacity
+	if capacity <= 0 {
+		capacity = defaultCapacity
+	}
+	c.memory = newMemory(capacity, c.evicted)
+	c.absences.Capacity = 4 * capacity
+	c.looks.Capacity = max(capacity/4, minPerShard)
+	c.budgets.Capacity = max(capacity, minPerShard)
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.txtPool, c.getPool, c.background = newPool(txtPlaces), newPool(getPlaces), newPool(backgroundPlaces)
+	c.rescan = make(chan struct{}, 1)
+}
+
+func (c *Client) now() instant { return time.Since(c.base) }
+
+// open readies the Client and reports whether it may be used.
+func (c *Client) open() error {
+	c.once.Do(c.start)
+	if c.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Lookup returns what holds for mail to domain now. It answers from memory
+// where it can, without I/O; then a look at the record that is due is taken in
+// the background. Else it discovers the policy: the TXT record first, and the
+// policy over HTTPS if there is one (RFC 8461, section 3). Concurrent callers
+// share the work, and each may leave when its ctx ends.
+//
+// The Result is the decision: a nil Policy means that the domain is to be
+// treated as one without MTA-STS. A name that can have no policy, such as an
+// address literal, gives the zero Result.
+//
+// An error means that Lookup could not do its work, and never that there is no
+// policy; keep the message and try later. It is ctx's own error, [ErrBusy],
+// [ErrClosed], or tells of a panic in what was plugged in.
+func (c *Client) Lookup(ctx context.Context, domain string) (Result, error) {
+	if err := c.open(); err != nil {
+		return Result{}, err
+	}
+	name, err := dnsname.Domain(domain)
+	if err != nil {
+		return Result{}, nil
+	}
+	if r, ok := c.known(name); ok {
+		return r, nil
+	}
+	return c.discover(ctx, name)
+}
+
+// Refresh looks again now, because a host was refused or an operator asks: at
+// the TXT record, and over HTTPS if the id differs or the last GET is over five
+// minutes old (RFC 8461, section 5.1). Looks less than 30 seconds apart are
+// shared, each domain's budget of GETs holds here, too, and no call waits
+// longer than ten seconds: then it returns what is known. Errors are those of
+// [Client.Lookup].
+func (c *Client) Refresh(ctx context.Context, domain string) (Result, error) {
+	if err := c.open(); err != nil {
+		return Result{}, err
+	}
+	name, err := dnsname.Domain(domain)
+	if err != nil {
+		return Result{}, nil
+	}
+	wait, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	r, err := c.refresh(wait, name)
+	if err == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) {
+		return r, err
+	}
+	if r, ok := c.known(name); ok {
+		return r, nil
+	}
+	return Result{}, ErrBusy
+}
+
+// Forget removes all that is known of domain, as an operator may want after
+// its owner asked. What is on its way is not stopped, and the budget of GETs
+// stays. It fails with [ErrClosed] alone.
+func (c *Client) Forget(ctx context.Context, domain string) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	name, err := dnsname.Domain(domain)
+	if err != nil {
+		return nil
+	}
+	s := c.memory.shard(name)
+	s.Lock()
+	defer s.Unlock()
+	if h := s.policies[name]; h != nil {
+		c.memory.remove(s, h)
+	}
+	c.absences.Delete(name)
+	c.looks.Delete(name)
+	return nil
+}
+
+// Policies returns every policy in memory, the lapsed ones included, and the
+// domains whose discovery failed, in no order. It stops with ctx's error when
+// ctx ends. Domains without a policy are not among them.
+func (c *Client) Policies(ctx context.Context) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		if err := c.open(); err != nil {
+			yield(Result{}, err)
+			return
+		}
+		for h := range c.memory.all {
+			if err := ctx.Err(); err != nil {
+				yield(Result{}, err)
+				return
+			}
+			if now := c.now(); (h.fresh(now) || h.lapsed(now)) && !yield(c.result(&h, now), nil) {
+				return
+			}
+		}
+		for name, l := range c.looks.All() {
+			if err := ctx.Err(); err != nil {
+				yield(Result{}, err)
+				return
+			}
+			if r, ok := c.settled(name, l, c.now()); ok && r.Policy == nil && r.Lapsed == nil && !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Stats counts what a Client holds.
+type Stats struct {
+	Policies, Absences, Failures int
+	// Lost counts the protected enforce policies, used on two days or more, that
+	// were dropped while fresh because memory was full. More than zero: raise
+	// Capacity.
+	Lost uint64
+}
+
+// Stats returns the counts of this moment.
+func (c *Client) Stats() Stats {
+	c.once.Do(c.start)
+	st := Stats{Absences: c.absences.Len(), Failures: c.looks.Len(), Lost: c.lost.Load()}
+	for i := range c.memory.shards {
+		s := &c.memory.shards[i]
+		s.Lock()
+		st.Policies += len(s.policies)
+		s.Unlock()
+	}
+	return st
+}
+
+// Close ends what Lookup left running and waits for it; later calls fail with
+// [ErrClosed]. It returns nil.
+func (c *Client) Close() error {
+	c.once.Do(c.start)
+	c.closed.Store(true)
+	c.cancel()
+	c.looking.close()
+	c.fetching.close()
+	c.jobs.close()
+	if t, ok := c.http.(interface{ CloseIdleConnections() }); ok && c.Transport == nil {
+		t.CloseIdleConnections()
+	}
+	return nil
+}
+
+// jobs are goroutines that Close waits for.
+type jobs struct {
+	mu     sync.Mutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// run starts f, and after it calls done; if the jobs were closed, only done.
+func (j *jobs) run(f, done func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		done()
+		return
+	}
+	j.wg.Go(func() {
+		defer done()
+		f()
+	})
+}
+
+func (j *jobs) close() {
+	j.mu.Lock()
+	j.closed = true
+	j.mu.Unlock()
+	j.wg.Wait()
+}

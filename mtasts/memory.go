@@ -1,0 +1,302 @@
+package mtasts
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/strictmx/strictmx/internal/dnsname"
+)
+
+// instant is a moment as the time since the Client's first use, by the
+// monotonic clock: a wall clock that steps makes no policy immortal and ends
+// none before its time (R23).
+type instant = time.Duration
+
+const (
+	defaultCapacity = 100_000
+	maxShards       = 64
+	minPerShard     = 1024 // fewer entries than this are not worth a shard
+
+	// bytesPerPolicy times the capacity is the budget in bytes (R11). A policy
+	// of usual size costs about 400; one of the largest about 80 times that.
+	bytesPerPolicy = 1024
+	heldOverhead   = 300 // structs, map slot and list links of one entry
+
+	parentShare    = 100 // one parent holds at most 1/100 of the policies (R11)
+	minParentShare = 16
+
+	probation     = 8                   // 1/8 of the places are for policies that are not protected
+	protectedDays = 2                   // used on so many days, a policy is protected (R11)
+	lapsedFor     = 30 * 24 * time.Hour // how long an expired policy is remembered (R30)
+)
+
+// held is a policy in memory, and all that is known of its domain. A shard's
+// lock guards it; what is inside policy and state is never changed.
+type held struct {
+	domain string
+	id     string
+	policy *Policy
+	// state is what the last looks said, where that is more than "the record
+	// has our id, and the last GET succeeded"; else nil.
+	state *look
+
+	fetched instant // start of the GET
+	checked instant // last answer to the question for the id
+	wake    instant // when a Lookup has something to start: an id check or a GET
+
+	minute uint32 // last use, in minutes
+	ttl    uint16 // seconds from checked to the next id check
+	days   uint8  // number of days on which it was used, up to 255
+	jitter uint8  // 1/256ths of the time by which its GET comes earlier
+
+	prev, next *held // in the list of its rank, most recently used first
+}
+
+func (h *held) expires() instant        { return h.fetched + h.policy.MaxAge }
+func (h *held) fresh(now instant) bool  { return now <= h.expires() } // inclusive: STS-84
+func (h *held) lapsed(now instant) bool { return !h.fresh(now) && now-h.expires() <= lapsedFor }
+
+// rank is the order of eviction, lowest first (R11).
+func (h *held) rank() int {
+	switch {
+	case h.policy.Mode == ModeNone:
+		return 0
+	case h.policy.Mode == ModeTesting:
+		return 1
+	case h.days < protectedDays:
+		return 2
+	}
+	return protectedRank
+}
+
+const (
+	protectedRank = 3
+	ranks         = protectedRank + 1
+)
+
+func (h *held) cost() int {
+	n := heldOverhead + len(h.domain) + len(h.id) + len(h.policy.text)
+	for _, mx := range h.policy.MX {
+		n += 16 + len(mx)
+	}
+	for _, x := range h.policy.Extensions {
+		n += 32 + len(x.Name) + len(x.Value)
+	}
+	for _, p := range h.policy.Problems {
+		n += 40 + len(p.Text)
+	}
+	return n
+}
+
+func (h *held) unlink() {
+	h.prev.next, h.next.prev = h.next, h.prev
+	h.prev, h.next = nil, nil
+}
+
+func (h *held) linkAfter(head *held) {
+	h.prev, h.next = head, head.next
+	head.next.prev, head.next = h, h
+}
+
+// memory holds policies, bounded in number, in bytes and by parent, in shards
+// that do not wait for each other.
+type memory struct {
+	shards   []shard
+	seed     maphash.Seed
+	capacity int // policies in one shard
+	evicted  func(*held)
+
+	parents struct {
+		sync.Mutex
+		// count has the number of policies by the hash of their parent. Parents
+		// that share a slot share its bound, which costs an unlucky one a place
+		// in memory and nothing else; the seed keeps luck out of an attacker's hands.
+		count []int32
+		limit int32
+	}
+}
+
+type shard struct {
+	sync.Mutex
+	policies map[string]*held
+	bytes    int
+	// protected counts the entries of the highest rank. They never fill the
+	// shard, or no newcomer could stay long enough to become one of them.
+	protected int
+	lists     [ranks]held // sentinels
+}
+
+func newMemory(capacity int, evicted func(*held)) *memory {
+	n := 1
+	for n < maxShards && capacity/(2*n) >= minPerShard {
+		n *= 2
+	}
+	m := &memory{shards: make([]shard, n), seed: maphash.MakeSeed(), capacity: (capacity + n - 1) / n, evicted: evicted}
+	for i := range m.shards {
+		s := &m.shards[i]
+		for r := range s.lists {
+			s.lists[r].prev, s.lists[r].next = &s.lists[r], &s.lists[r]
+		}
+	}
+	m.parents.limit = int32(max(capacity/parentShare, minParentShare))
+	return m
+}
+
+func (m *memory) shard(domain string) *shard {
+	return &m.shards[maphash.String(m.seed, domain)%uint64(len(m.shards))]
+}
+
+// touch notes a use. The list is put in order once a minute for each policy,
+// so that a hit costs a comparison.
+func (m *memory) touch(s *shard, h *held, now instant) {
+	minute := uint32(now / time.Minute)
+	if minute == h.minute && h.days > 0 {
+		return
+	}
+	was := h.rank()
+	if h.days == 0 || minute/(24*60) != h.minute/(24*60) {
+		h.days += min(1, 255-h.days)
+	}
+	h.minute = minute
+	h.unlink()
+	h.linkAfter(&s.lists[h.rank()])
+	if h.rank() == protectedRank && was < protectedRank {
+		s.protected++
+		if s.protected > m.capacity-m.capacity/probation {
+			m.drop(s, s.lists[protectedRank].prev)
+		}
+	}
+}
+
+// put installs h for its domain in place of what was there; under s's lock.
+func (m *memory) put(s *shard, h *held, now instant) {
+	if old := s.policies[h.domain]; old != nil {
+		h.minute, h.days = old.minute, old.days
+		m.remove(s, old)
+	}
+	parent := dnsname.Parent(h.domain)
+	if !m.admit(s, h, parent) {
+		return
+	}
+	if s.policies == nil {
+		s.policies = make(map[string]*held)
+	}
+	s.policies[h.domain] = h
+	s.bytes += h.cost()
+	h.linkAfter(&s.lists[h.rank()])
+	if h.rank() == protectedRank {
+		s.protected++
+	}
+	m.addParent(parent, 1)
+	for len(s.policies) > m.capacity || s.bytes > m.capacity*bytesPerPolicy {
+		m.evict(s, h, now)
+	}
+}
+
+func (m *memory) remove(s *shard, h *held) {
+	delete(s.policies, h.domain)
+	s.bytes -= h.cost()
+	h.unlink()
+	if h.rank() == protectedRank {
+		s.protected--
+	}
+	m.addParent(dnsname.Parent(h.domain), -1)
+}
+
+// evict removes the policy whose loss costs least: an expired one if one is
+// near the end of its list, else the least recently used of the lowest rank.
+// What is protected makes no room for what is not: then the newcomer goes (I16).
+func (m *memory) evict(s *shard, newcomer *held, now instant) {
+	const near = 8
+	victim := newcomer
+	for r := range s.lists {
+		head := &s.lists[r]
+		h := head.prev
+		for range near {
+			if h == head {
+				break
+			}
+			if h != newcomer && !h.fresh(now) {
+				m.drop(s, h)
+				return
+			}
+			if victim == newcomer && r <= max(newcomer.rank(), protectedRank-1) {
+				victim = h
+			}
+			h = h.prev
+		}
+	}
+	m.drop(s, victim)
+}
+
+func (m *memory) drop(s *shard, h *held) {
+	m.remove(s, h)
+	m.evicted(h)
+}
+
+// admit says whether h's parent may hold one policy more, and makes room among
+// the parent's own where that is easy.
+func (m *memory) admit(s *shard, h *held, parent string) bool {
+	if m.parentCount(parent) < m.parents.limit {
+		return true
+	}
+	const look = 256
+	suffix := "." + parent
+	seen := 0
+	for r := 0; r <= h.rank() && r < protectedRank; r++ {
+		head := &s.lists[r]
+		for v := head.prev; v != head && seen < look; v = v.prev {
+			if seen++; v.domain == parent || strings.HasSuffix(v.domain, suffix) {
+				m.drop(s, v)
+				return true
+			}
+		}
+	}
+	m.evicted(h)
+	return false
+}
+
+func (m *memory) parentSlot(parent string) *int32 {
+	if m.parents.count == nil {
+		n := 256
+		for n < 1<<16 && n < len(m.shards)*m.capacity {
+			n *= 2
+		}
+		m.parents.count = make([]int32, n)
+	}
+	return &m.parents.count[maphash.String(m.seed, parent)%uint64(len(m.parents.count))]
+}
+
+func (m *memory) parentCount(parent string) int32 {
+	m.parents.Lock()
+	defer m.parents.Unlock()
+	return *m.parentSlot(parent)
+}
+
+func (m *memory) addParent(parent string, n int32) {
+	m.parents.Lock()
+	defer m.parents.Unlock()
+	*m.parentSlot(parent) += n
+}
+
+// all copies the entries of one shard after another; none is held twice, and
+// no lock is held while the caller looks at them.
+func (m *memory) all(yield func(held) bool) {
+	var batch []held
+	for i := range m.shards {
+		s := &m.shards[i]
+		batch = batch[:0]
+		s.Lock()
+		for _, h := range s.policies {
+			batch = append(batch, *h)
+		}
+		s.Unlock()
+		for _, h := range batch {
+			if !yield(h) {
+				return
+			}
+		}
+	}
+}
