@@ -23,10 +23,7 @@ type CertificateError struct {
 	errs  []error
 }
 
-const (
-	maxErrorText = 512 // octets of Error()
-	maxForeign   = 128 // octets of one name or text from the network in it
-)
+const maxErrorText = 512 // octets of Error(), R16
 
 // Error is one line of printable ASCII, at most 512 octets: what was found and
 // what was wanted. Names from the certificates are quoted and cut.
@@ -77,11 +74,5 @@ func (e *CertificateError) add(findings ...finding) {
 	}
 }
 
-// quoteForeign returns s in quotes, as printable ASCII of at most 128 octets.
-func quoteForeign(s string) string {
-	q := strconv.QuoteToASCII(s[:min(len(s), maxForeign)])
-	if len(s) > maxForeign || len(q) > maxForeign {
-		q = q[:min(len(q)-1, maxForeign-len(`..."`))] + `..."`
-	}
-	return q
-}
+// quoteForeign returns s for an error, cut and in quotes.
+func quoteForeign(s string) string { return strconv.Quote(clean(s)) }

@@ -40,7 +40,7 @@ const (
 const (
 	ReasonSTSMXMismatch      = "sts-mx-mismatch"          // no mx of the policy names the host
 	ReasonInvalidName        = "mx-invalid-name"          // the host's name is no DNS name
-	ReasonAddress            = "mx-ip-address"            // the host is an IP address, which no policy and no DNS-ID can name
+	ReasonAddress            = "mx-ip-address"            // the host, or an mx of the policy, is an IP address, which no DNS-ID can name
 	ReasonEHLORefused        = "ehlo-refused"             // EHLO was refused; with STARTTLSNotSupported
 	ReasonPlaintextInjection = "plaintext-after-starttls" // bytes in clear after the reply to STARTTLS
 	ReasonNonPublicAddress   = "non-public-address"       // the name points to an address that is not public
@@ -87,16 +87,37 @@ const (
 
 // The policy's text, with [STSPolicyInvalid].
 const (
-	ReasonEmptyPolicy    = "empty-policy"    // no text at all
-	ReasonNotText        = "not-text"        // not UTF-8, or holds control characters
-	ReasonMissingVersion = "missing-version" // no version field
-	ReasonBadVersion     = "bad-version"     // a version other than STSv1
-	ReasonMissingMode    = "missing-mode"    // no mode field
-	ReasonBadMode        = "bad-mode"        // a mode other than enforce, testing, none
-	ReasonMissingMaxAge  = "missing-max-age" // no max_age field
-	ReasonBadMaxAge      = "bad-max-age"     // a max_age that is no number of seconds
-	ReasonMissingMX      = "missing-mx"      // no usable mx, and the mode is not none
-	ReasonBadSyntax      = "bad-syntax"      // a text that is no list of fields
+	ReasonEmptyPolicy    = "empty-policy"     // nothing but blanks
+	ReasonPolicyTooLarge = "policy-too-large" // a text over 64 KiB
+	ReasonUTF16          = "utf-16"           // a text in UTF-16
+	ReasonHTML           = "html"             // a web page
+	ReasonJSON           = "json"             // JSON, as in an old draft
+	ReasonMissingVersion = "missing-version"  // no version line
+	ReasonBadVersion     = "bad-version"      // a version other than STSv1
+	ReasonMissingMode    = "missing-mode"     // no mode line
+	ReasonBadMode        = "bad-mode"         // a mode other than enforce, testing, none
+	ReasonMissingMaxAge  = "missing-max-age"  // no max_age line
+	ReasonBadMaxAge      = "bad-max-age"      // a max_age that is not 1 to 10 digits
+	ReasonMissingMX      = "missing-mx"       // no mx line, and the mode is not none
+	ReasonBadMX          = "bad-mx"           // an mx line without the name of a host
+)
+
+// What is odd about a record or a policy that is used all the same. These are
+// in no report; Advice knows them for the owner of the domain.
+const (
+	ReasonBadRecord         = "bad-record"          // a record with a field that is not name=value, or another version
+	ReasonMissingID         = "missing-id"          // a record without id
+	ReasonBadID             = "bad-id"              // an id that is not 1 to 32 letters and digits
+	ReasonBadLine           = "bad-line"            // a line that is no field
+	ReasonDuplicateField    = "duplicate-field"     // a line whose key was there before
+	ReasonTooManyMX         = "too-many-mx"         // more than 1000 mx lines
+	ReasonTooManyExtensions = "too-many-extensions" // more than 64 unknown fields
+	ReasonMaxAgeCapped      = "max-age-capped"      // a max_age over 31557600
+	ReasonByteOrderMark     = "byte-order-mark"     // a byte order mark at the start
+	ReasonBlankLine         = "blank-line"          // an empty line
+	ReasonIndentedLine      = "indented-line"       // blanks before the key
+	ReasonBlankBeforeColon  = "blank-before-colon"  // blanks after the key
+	ReasonMoreProblems      = "more-problems"       // the list of problems was cut
 )
 
 const (
