@@ -1,0 +1,89 @@
+package strictmxtest_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log"
+	"net/smtp"
+
+	"github.com/strictmx/strictmx/strictmxtest"
+)
+
+// A client delivers a message through TLS, then meets the same host with
+// STARTTLS stripped.
+func Example() {
+	w, err := strictmxtest.Start() // in a test: w := strictmxtest.New(t)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer w.Close()
+	mx := w.MX("mx1.example.com")
+
+	deliver := func() error {
+		conn, err := w.DialContext(context.Background(), "tcp", "mx1.example.com:25")
+		if err != nil {
+			return err
+		}
+		c, err := smtp.NewClient(conn, "mx1.example.com")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if ok, _ := c.Extension("STARTTLS"); !ok {
+			return fmt.Errorf("%s offers no STARTTLS", mx.Name())
+		}
+		if err := c.StartTLS(&tls.Config{ServerName: "mx1.example.com", RootCAs: w.Roots()}); err != nil {
+			return err
+		}
+		if err := c.Mail("alice@sender.example"); err != nil {
+			return err
+		}
+		if err := c.Rcpt("bob@example.com"); err != nil {
+			return err
+		}
+		data, err := c.Data()
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(data, "Subject: Hello\r\n\r\nHello, Bob.\r\n")
+		return data.Close()
+	}
+
+	fmt.Println(deliver())
+	for _, m := range mx.Messages() {
+		fmt.Printf("%s -> %s, SNI %s\n", m.From, m.To[0], m.TLS.ServerName)
+	}
+	mx.Fault(strictmxtest.StrippedSTARTTLS)
+	fmt.Println(deliver())
+	// Output:
+	// <nil>
+	// alice@sender.example -> bob@example.com, SNI mx1.example.com
+	// mx1.example.com offers no STARTTLS
+}
+
+// A domain publishes a policy, and a transport of the world fetches it.
+func ExampleDomain() {
+	w, err := strictmxtest.Start()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer w.Close()
+	w.Domain("example.com").
+		MX("mx1.example.com").
+		Policy(strictmxtest.PolicyText("enforce", "mx1.example.com"))
+
+	ctx := context.Background()
+	records, err := w.NetResolver().LookupTXT(ctx, "_mta-sts.example.com.")
+	fmt.Println(records, err)
+	fmt.Println(get(w, "https://mta-sts.example.com/.well-known/mta-sts.txt"))
+
+	w.Domain("example.com").Fault(strictmxtest.Status(503))
+	fmt.Println(get(w, "https://mta-sts.example.com/.well-known/mta-sts.txt"))
+	fmt.Println(len(w.Domain("example.com").Requests()), "requests")
+	// Output:
+	// [v=STSv1; id=id1;] <nil>
+	// 200 OK text/plain
+	// 503 Service Unavailable text/plain
+	// 2 requests
+}
