@@ -1,0 +1,284 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Envelope is who a message is from and for, and what it asks of the way. What
+// it needs of a server beyond that (8BITMIME, SMTPUTF8) is seen from the
+// addresses and the message.
+type Envelope struct {
+	// From is the return path, "local@domain"; "" is the null sender of bounces
+	// and reports, who cannot be told of a failure.
+	From string
+	// To are the recipients, "local@domain".
+	To []string
+	// RequireTLS, TLSRequiredNo and Report are as in [Delivery].
+	RequireTLS, TLSRequiredNo, Report bool
+}
+
+// atOnce is how many domains of one message are delivered to at the same time: a
+// domain that stalls holds up its own recipients, not all.
+const atOnce = 8
+
+// SendMail delivers msg to the recipients of env, in one transaction for each
+// domain, and returns one Receipt for each of them, in their order. It never
+// sends where the policies of the recipient's domain forbid it. Line ends of
+// any kind in msg become CRLF.
+//
+// It does not queue and tries each host once (see [Dialer.Conns] for which, and
+// when twice): a Receipt that is Temporary is to be tried again later, with the
+// recipient it names. One whose host broke off after the whole message was sent
+// is Temporary as well, though the host may have taken it: it will then arrive
+// twice rather than never (RFC 1047).
+func (d *Dialer) SendMail(ctx context.Context, env Envelope, msg []byte) []Receipt {
+	receipts := make([]Receipt, len(env.To))
+	from, fromErr := parseSender(env.From)
+	var jobs []*job
+	byDomain := make(map[string]*job)
+	for i, to := range env.To {
+		receipts[i].Recipient = to
+		rcpt := &recipient{receipt: &receipts[i]}
+		var s status
+		var err error
+		if rcpt.address, s, err = parseRecipient(to); err != nil {
+			rcpt.settle(receiptOf(deny(to, s, err)))
+			continue
+		}
+		domain := rcpt.address.domain
+		receipts[i].Domain = domain
+		if fromErr != nil {
+			rcpt.settle(receiptOf(deny(domain, badSender, fromErr)))
+			continue
+		}
+		j := byDomain[domain]
+		if j == nil {
+			j = &job{domain: domain}
+			byDomain[domain] = j
+			jobs = append(jobs, j)
+		}
+		j.pending = append(j.pending, rcpt)
+	}
+	d.deliverAll(ctx, env, from, jobs, newMessage(msg))
+	return receipts
+}
+
+// recipient is one of env.To, and its Receipt as long as there is none.
+type recipient struct {
+	address mailbox
+	receipt *Receipt
+}
+
+// settle is the last word.
+func (r *recipient) settle(v Receipt) {
+	v.Recipient, v.Domain = r.receipt.Recipient, r.receipt.Domain
+	*r.receipt = v
+}
+
+// job is the recipients of one domain that have no Receipt yet.
+type job struct {
+	domain  string
+	pending []*recipient
+}
+
+func (j *job) settle(v Receipt) {
+	for _, r := range j.pending {
+		r.settle(v)
+	}
+	j.pending = nil
+}
+
+// outgoing is the message as it goes to one domain.
+type outgoing struct {
+	message
+	from       mailbox
+	requireTLS bool
+}
+
+func (d *Dialer) deliverAll(ctx context.Context, env Envelope, from mailbox, jobs []*job, m message) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for _, j := range jobs {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			defer func() { // R20: a panic in a hook of the caller's costs nobody a Receipt
+				if p := recover(); p != nil {
+					err := fmt.Errorf("a hook panicked: %v", p)
+					j.settle(receiptOf(deny(j.domain, later, err)))
+				}
+			}()
+			out := &outgoing{message: m, from: from, requireTLS: env.RequireTLS}
+			out.utf8 = m.utf8 || from.utf8()
+			for _, r := range j.pending {
+				out.utf8 = out.utf8 || r.address.utf8()
+			}
+			d.deliver(ctx, env, j, out)
+		})
+	}
+	wg.Wait()
+}
+
+// deliver walks the hosts of a domain until each recipient has a Receipt.
+func (d *Dialer) deliver(ctx context.Context, env Envelope, j *job, m *outgoing) {
+	dl := Delivery{Domain: j.domain, RequireTLS: env.RequireTLS, TLSRequiredNo: env.TLSRequiredNo, Report: env.Report}
+	var worst Receipt
+	for conn, err := range d.Conns(ctx, dl) {
+		var v Receipt
+		if err == nil {
+			v = handOver(ctx, conn, j, m)
+		} else if e, ok := errors.AsType[*Error](err); ok {
+			v = receiptOf(e)
+		}
+		if len(j.pending) == 0 {
+			return
+		}
+		if v.weight() > worst.weight() {
+			worst = v
+		}
+	}
+	if worst.Err == nil { // Conns promises an error, and a Receipt is too dear to rely on it
+		worst = receiptOf(deny(j.domain, later, errUntried))
+	}
+	j.settle(worst)
+}
+
+var errUntried = errors.New("no host was tried")
+
+// handOver offers the message to one host. Recipients of whom the host said
+// something that counts have a Receipt then. For those left, the Receipt it
+// returns says why the next host is to be asked.
+func handOver(ctx context.Context, conn *Conn, j *job, m *outgoing) Receipt {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // ends any read or write
+	defer stop()
+	c := newSMTPClient(ctx, conn)
+	command, r, err := c.hello(conn.Session.plan.enforcer.localName(conn))
+	switch {
+	case err != nil:
+		return c.lost(broken, err)
+	case r.code/100 != 2:
+		return c.verdict(command, r)
+	}
+	defer c.quit()
+	line, lacking, err := c.mail(m.from, m)
+	if err != nil {
+		return c.lost(lacking, err)
+	}
+	if r, err = c.command(replyTimeout, line); err != nil {
+		return c.lost(broken, err)
+	}
+	if v := c.verdict("MAIL", r); v.Err != nil {
+		return j.answered(v)
+	}
+	if v := c.recipients(j); v.Err != nil || len(j.pending) == 0 {
+		return v
+	}
+	return c.data(j, m)
+}
+
+// answered takes a host's "no" to the message as a whole: for good, or until the
+// next host was asked.
+func (j *job) answered(v Receipt) Receipt {
+	if !v.Temporary() {
+		j.settle(v)
+	}
+	return v
+}
+
+// recipients settles those whom the host does not take, and leaves the others.
+// An error in the Receipt says that the host is out of it for all who are left.
+func (c *smtpClient) recipients(j *job) Receipt {
+	replies, err := c.rcpt(j.pending)
+	var left []*recipient
+	var gone Receipt
+	for i, rcpt := range j.pending {
+		if i >= len(replies) {
+			left = append(left, rcpt)
+			continue
+		}
+		switch v := c.verdict("RCPT", replies[i]); {
+		case v.Err == nil:
+			left = append(left, rcpt)
+		case replies[i].code == codeClosing:
+			left, gone = append(left, rcpt), v
+		default:
+			rcpt.settle(tooMany(v, replies[i]))
+		}
+	}
+	j.pending = left
+	if err != nil {
+		return c.lost(broken, err)
+	}
+	return gone
+}
+
+// tooMany makes the 552 of old servers temporary that means "too many recipients"
+// (RFC 5321, section 4.5.3.1.10). One that says it means another thing is left.
+func tooMany(v Receipt, r reply) Receipt {
+	if r.code != 552 || v.EnhancedCode[1] != 0 && v.EnhancedCode != [3]int{5, 5, 3} {
+		return v
+	}
+	e, _ := errors.AsType[*Error](v.Err)
+	soft := *e
+	soft.Code, soft.EnhancedCode = 452, [3]int{4, 5, 3}
+	v.Code, v.EnhancedCode, v.Err = soft.Code, soft.EnhancedCode, &soft
+	return v
+}
+
+// data sends the message to those whom the host took.
+func (c *smtpClient) data(j *job, m *outgoing) Receipt {
+	r, err := c.command(dataTimeout, "DATA")
+	switch {
+	case err != nil:
+		return c.lost(broken, err)
+	case r.code != 354:
+		if r.code/100 < 4 {
+			return c.lost(broken, r.refusal("DATA"))
+		}
+		return j.answered(c.verdict("DATA", r))
+	}
+	r, sent, err := c.content(m)
+	switch {
+	case err == nil:
+		j.settle(c.verdict("the message", r))
+	case sent: // it may have the message: no other host is asked now
+		j.settle(c.lost(broken, fmt.Errorf("the message was sent, and no answer came: %w", err)))
+	default:
+		return c.lost(broken, err)
+	}
+	return Receipt{}
+}
+
+// What is wrong with an address (RFC 3463, section 3.2).
+var (
+	badRecipient = status{553, [3]int{5, 1, 3}}
+	badSender    = status{553, [3]int{5, 1, 7}}
+)
+
+// parseSender reads the return path; "" is the null sender.
+func parseSender(s string) (mailbox, error) {
+	if s == "" {
+		return mailbox{}, nil
+	}
+	a, err := parseMailbox(s)
+	if err != nil {
+		return mailbox{}, fmt.Errorf("the sender %s: %w", quote(s), err)
+	}
+	return a, nil
+}
+
+// parseRecipient reads a recipient.
+func parseRecipient(s string) (mailbox, status, error) {
+	a, err := parseMailbox(s)
+	switch {
+	case errors.Is(err, errSyntax):
+		return a, badRecipient, err
+	case err != nil:
+		return a, noSystem, err
+	}
+	return a, status{}, nil
+}
