@@ -120,6 +120,11 @@ type attempt struct {
 	dead  bool             // the connection is of no use any more
 }
 
+// offersNone reports whether the host does not do TLS at all.
+func (a attempt) offersNone() bool {
+	return len(a.found) > 0 && a.found[0].Type == tlsrpt.STARTTLSNotSupported
+}
+
 // conclude ends a session: it weighs it, tells about it once, and answers nil,
 // ErrRetryInClear or an *Error.
 func (s *Session) conclude(a attempt) error {
@@ -148,7 +153,7 @@ func (s *Session) conclude(a attempt) error {
 	}
 	s.log(level, outcome, refuse)
 	switch {
-	case refuse && level == Clear && p.delivery.RequireTLS:
+	case refuse && p.delivery.RequireTLS && a.offersNone():
 		return p.refusal(s.host, noTLS, outcome, err)
 	case refuse:
 		return p.refusal(s.host, refused, outcome, err)

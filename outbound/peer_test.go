@@ -348,9 +348,13 @@ func sender(result mtasts.Result) (*Enforcer, *events) {
 }
 
 var (
-	none       = mtasts.Result{}
-	enforcing  = func() mtasts.Result { return policy("example.com", mtasts.ModeEnforce, "mx.example.com", "*.mail.test") }
-	testingMX  = func() mtasts.Result { return policy("example.com", mtasts.ModeTesting, "mx.example.com", "*.mail.test") }
+	none      = mtasts.Result{}
+	enforcing = func() mtasts.Result {
+		return policy("example.com", mtasts.ModeEnforce, "mx.example.com", "*.mail.test")
+	}
+	testingMX = func() mtasts.Result {
+		return policy("example.com", mtasts.ModeTesting, "mx.example.com", "*.mail.test")
+	}
 	modeNone   = func() mtasts.Result { return policy("example.com", mtasts.ModeNone) }
 	deliverTo  = Delivery{Domain: "example.com"}
 	failedOnce = mtasts.Result{Failure: &mtasts.Error{Domain: "example.com", Type: tlsrpt.STSPolicyFetchError, Reason: "http-404"}}
