@@ -141,6 +141,7 @@ func TestVerifyHost(t *testing.T) {
 	constrained := issue(t, root, newKey(t), both(authority("constrained", 5), permits("example.net")))
 	clientCA := issue(t, root, newKey(t), both(authority("client CA", 5), clientOnly))
 	oldInter := issue(t, root, newKey(t), both(authority("old inter", 5), expired))
+	oldSub := issue(t, oldInter, newKey(t), both(authority("old sub", 5), expired))
 	newInter := issue(t, root, newKey(t), both(authority("new inter", 5), future))
 	oldRoot := issue(t, nil, newKey(t), both(authority("old root", 10), expired))
 	shortCA := issue(t, root, newKey(t), both(authority("short", 5), func(c *x509.Certificate) { c.MaxPathLenZero = true }))
@@ -261,6 +262,7 @@ func TestVerifyHost(t *testing.T) {
 			[]string{gone, mismatch, untrusted + "unknown-authority", untrusted + "wrong-usage"}},
 		{"expired along with its intermediate", "", []*identity{issue(t, oldInter, newKey(t), expired), oldInter}, nil, []string{gone, untrusted + "chain-expired"}},
 		{"expired along with its root", "", []*identity{issue(t, oldRoot, newKey(t), expired)}, rootsOf(oldRoot), []string{gone, untrusted + "chain-expired"}},
+		{"two expired intermediates are one finding", "", []*identity{issue(t, oldSub, newKey(t), nil), oldSub, oldInter}, nil, []string{untrusted + "chain-expired"}},
 		{"never valid: notAfter before now before notBefore", "", []*identity{leaf(expired, future), inter}, nil, []string{gone, untrusted + "not-yet-valid"}},
 		{"expired, constrained, for clients, critical", "", []*identity{issue(t, constrained, newKey(t), both(expired, clientOnly, critical)), constrained}, nil,
 			[]string{gone, untrusted + "name-constraints", untrusted + "wrong-usage", untrusted + "critical-extension"}},
