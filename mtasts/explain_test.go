@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/strictmx/strictmx/internal/dnsname"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
@@ -287,6 +288,29 @@ func TestVerifyHostInAHandshake(t *testing.T) { // CERT-20
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
+}
+
+// A host is verified only under a spelling of the name in the certificate.
+func FuzzVerifyHost(f *testing.F) { // CERT-08, CERT-12, CERT-14, CERT-19
+	root := issue(f, nil, newKey(f), authority("root", 10))
+	leaf := issue(f, root, newKey(f), func(c *x509.Certificate) {
+		c.DNSNames, c.IPAddresses = []string{certHost, "*.wild.test", "192.0.2.1"}, []net.IP{{192, 0, 2, 1}, net.ParseIP("2001:db8::1")}
+	})
+	for _, host := range []string{certHost, "MX.example.COM.", "a.wild.test", "*.wild.test", "a.b.wild.test", "192.0.2.1", "192.0.2.1.",
+		"[192.0.2.1]", "2001:db8::1", "", ".", "mx.example.com..", "mx.example.com\x00", "\u212a.wild.test", "-.wild.test", "mx\u3002example.com"} {
+		f.Add(host)
+	}
+	roots := rootsOf(root)
+	f.Fuzz(func(t *testing.T, host string) {
+		err := VerifyHost(session(leaf), host, roots, certNow)
+		checkCertificateError(t, err)
+		name, invalid := dnsname.Host(host)
+		label, wild := strings.CutSuffix(name, ".wild.test")
+		want := invalid == nil && (name == certHost || wild && dnsname.Labels(label) == 1 && label[0] != '-')
+		if (err == nil) != want {
+			t.Errorf("host %q: %v", host, err)
+		}
+	})
 }
 
 func BenchmarkVerifyHost(b *testing.B) {

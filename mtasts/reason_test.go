@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/strictmx/strictmx/internal/publicaddr"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
@@ -41,6 +42,9 @@ func TestEveryReasonHasAdvice(t *testing.T) { // R16
 			}
 			return true
 		})
+	}
+	if publicaddr.Reason != tlsrpt.ReasonNonPublicAddress {
+		t.Errorf("publicaddr says %q, tlsrpt %q", publicaddr.Reason, tlsrpt.ReasonNonPublicAddress)
 	}
 	if found < 20 {
 		t.Errorf("found only %d reasons", found)
