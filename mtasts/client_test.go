@@ -145,7 +145,7 @@ func TestSilenceOfDNSIsIndeterminate(t *testing.T) {
 	})
 }
 
-// STS-49, STS-51, AMB-09, AMB-10, R3.
+// Rows STS-49, STS-51, AMB-09, AMB-10, R3.
 func TestAFailedFetchIsNotRepeatedForFiveMinutes(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client) {
 		w.publish("example.com", "1", text(ModeEnforce, day, "mx.example.com"))

@@ -148,21 +148,17 @@ func (c *Client) lookUnder(s *shard, name string) look {
 	l, ok := c.looks.Get(name)
 	if h := s.policies[name]; !ok && h != nil {
 		l = h.lookOf()
-		l.weaker = nil
+		l.weaker, l.record = nil, nil
 	}
 	return l
 }
 
-// found notes a valid record. A failure was that of the record, which is
-// mended, or that of the GET for an id, which counts while the id is the same.
+// found notes a valid record. That a GET failed counts while the id is the same.
 func (l *look) found(id string, now instant, ttl time.Duration) {
 	if l.failID != id {
 		l.failID, l.fails = "", 0
 	}
-	if l.fails == 0 {
-		l.failure = nil
-	}
-	l.id = id
+	l.id, l.record = id, nil
 	l.answered(now, ttl)
 }
 
@@ -189,7 +185,7 @@ func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error)
 		h.checked, h.ttl = now, uint16(ttl/time.Second)
 		l := h.lookOf()
 		l.answered(now, ttl)
-		l.failure = &Error{Domain: name, Type: tlsrpt.STSPolicyFetchError, Reason: recordReason(why), Err: why}
+		l.record = &Error{Domain: name, Type: tlsrpt.STSPolicyFetchError, Reason: recordReason(why), Err: why}
 		h.set(l)
 		return
 	}
@@ -214,7 +210,7 @@ func (c *Client) noteSilence(name string, why error) {
 	if h := s.policies[name]; h != nil && h.fresh(now) {
 		l := h.lookOf()
 		l.unanswered(now, minTXT)
-		l.failure = &Error{Domain: name, Type: tlsrpt.STSPolicyFetchError, Reason: tlsrpt.ReasonDNS, Err: why}
+		l.record = &Error{Domain: name, Type: tlsrpt.STSPolicyFetchError, Reason: tlsrpt.ReasonDNS, Err: why}
 		h.set(l)
 		return
 	}
@@ -244,7 +240,7 @@ func (h *held) lookOf() look {
 // set gives h a new state, or none if it has nothing to say.
 func (h *held) set(l look) {
 	h.state = &l
-	if l.id == h.id && !l.silent && l.fails == 0 && l.failure == nil && l.weaker == nil && l.noGET == 0 {
+	if l.id == h.id && !l.silent && l.fails == 0 && l.record == nil && l.weaker == nil && l.noGET == 0 {
 		h.state = nil
 	}
 	h.plan()

@@ -101,7 +101,7 @@ func (c *Client) settled(name string, l look, now instant) (Result, bool) {
 		return r, true
 	case l.backedOff(now):
 		r.Checked = c.base.Add(l.lastTXT)
-		r.Failure = l.failure.orNil()
+		r.Failure = l.tell()
 		return r, true
 	}
 	return r, false
@@ -138,7 +138,7 @@ func (c *Client) fill(r *Result, h *held) {
 	r.Domain, r.Policy, r.ID = h.domain, h.policy, h.id
 	r.Fetched, r.Checked, r.Expires = c.base.Add(h.fetched), c.base.Add(h.checked), c.base.Add(h.expires())
 	if h.state != nil {
-		r.Failure = h.state.failure.orNil()
+		r.Failure = h.state.tell()
 	}
 }
 

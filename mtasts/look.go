@@ -37,15 +37,28 @@ type look struct {
 	lastFail instant
 	fails    uint8 // GETs for failID that failed, in a row
 
-	noGET   instant  // no GET before: none was left of the domain's share
-	failure *Error   // what to tell; nil: nothing went wrong
-	weaker  *pending // a weaker policy that waits to be confirmed (R29)
+	failure *Error // of the last of them
+
+	noGET  instant  // no GET before: none was left of the domain's share
+	record *Error   // what is amiss with the record while a policy is in force
+	weaker *pending // a weaker policy that waits to be confirmed (R29)
 }
 
 // pending is a weaker policy that was served once.
 type pending struct {
 	text string
 	seen instant
+}
+
+// tell is the failure that a Result tells of.
+func (l *look) tell() error {
+	switch {
+	case l.fails > 0 && l.failure != nil:
+		return l.failure
+	case l.record != nil:
+		return l.record
+	}
+	return nil
 }
 
 // clampTTL bounds for how long an answer counts.

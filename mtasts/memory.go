@@ -206,10 +206,21 @@ func (m *memory) remove(s *shard, h *held) {
 }
 
 // evict removes the policy whose loss costs least: an expired one if one is
-// near the end of its list, else the least recently used of the lowest rank.
+// found near the end of a list or by a few samples, else the least recently used
+// of the lowest rank.
 // What is protected makes no room for what is not: then the newcomer goes (I16).
 func (m *memory) evict(s *shard, newcomer *held, now instant) {
 	const near = 8
+	samples := 0
+	for _, h := range s.policies {
+		if h != newcomer && !h.fresh(now) {
+			m.drop(s, h)
+			return
+		}
+		if samples++; samples == near {
+			break
+		}
+	}
 	victim := newcomer
 	for r := range s.lists {
 		head := &s.lists[r]

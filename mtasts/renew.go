@@ -217,9 +217,8 @@ func (c *Client) notePolicy(name string, l look, p *Policy, text string, start i
 		h.checked = l.lastTXT
 		h.ttl = uint16(clampTTL(l.nextTXT-l.lastTXT, minTXT, maxTXT) / time.Second)
 	}
-	if l.silent || l.failure != nil && l.fails == 0 {
-		// The record is still amiss, which the policy cannot mend.
-		h.state = &look{id: l.id, nextTXT: l.nextTXT, lastTXT: l.lastTXT, silent: l.silent, silences: l.silences, failure: l.failure}
+	if l.silent || l.record != nil { // still amiss, which the policy cannot mend
+		h.state = &look{id: l.id, nextTXT: l.nextTXT, lastTXT: l.lastTXT, silent: l.silent, silences: l.silences, record: l.record}
 	}
 	if p.Mode == ModeNone && p.MaxAge == 0 { // the owner is done with it (AMB-11)
 		if old != nil {
