@@ -2,7 +2,6 @@ package resolver
 
 import (
 	"context"
-	"encoding/hex"
 	"net"
 	"net/netip"
 	"sync"
@@ -55,7 +54,7 @@ func (c *Client) TXT(ctx context.Context, name string) (Answer[string], error) {
 	if err != nil {
 		return Answer[string]{}, err
 	}
-	return answerOf(w, func(rr dns.RR) string { return unescape(rr.(*dns.TXT).Txt) }), nil
+	return answerOf(w, textOf), nil
 }
 
 // MX returns the MX records of name in the order of the reply.
@@ -64,10 +63,7 @@ func (c *Client) MX(ctx context.Context, name string) (Answer[MX], error) {
 	if err != nil {
 		return Answer[MX]{}, err
 	}
-	return answerOf(w, func(rr dns.RR) MX {
-		mx := rr.(*dns.MX)
-		return MX{Preference: mx.Preference, Host: canonical(mx.Mx)}
-	}), nil
+	return answerOf(w, mxOf), nil
 }
 
 // TLSA returns the TLSA records of name, such as "_25._tcp.mx.example.com".
@@ -76,11 +72,7 @@ func (c *Client) TLSA(ctx context.Context, name string) (Answer[TLSA], error) {
 	if err != nil {
 		return Answer[TLSA]{}, err
 	}
-	return answerOf(w, func(rr dns.RR) TLSA {
-		t := rr.(*dns.TLSA)
-		data, _ := hex.DecodeString(t.Certificate) // hex that the parser made itself
-		return TLSA{Usage: t.Usage, Selector: t.Selector, MatchingType: t.MatchingType, Data: data}
-	}), nil
+	return answerOf(w, tlsaOf), nil
 }
 
 // CNAME returns the CNAME record at name itself, and follows none: DANE wants to
@@ -90,7 +82,7 @@ func (c *Client) CNAME(ctx context.Context, name string) (Answer[string], error)
 	if err != nil {
 		return Answer[string]{}, err
 	}
-	return answerOf(w, func(rr dns.RR) string { return canonical(rr.(*dns.CNAME).Target) }), nil
+	return answerOf(w, targetOf), nil
 }
 
 // Addr returns the addresses of name, IPv6 first. Both families are asked for at
@@ -114,12 +106,14 @@ func (c *Client) Addr(ctx context.Context, name string) (Answer[netip.Addr], err
 func mergeAddr(w6 *walk, err6 error, w4 *walk, err4 error) (Answer[netip.Addr], error) {
 	var a6, a4 Answer[netip.Addr]
 	if err6 == nil {
-		a6 = answerOf(w6, func(rr dns.RR) netip.Addr { return addrOf(rr.(*dns.AAAA).AAAA) })
+		a6 = answerOf(w6, addrOf)
 	}
 	if err4 == nil {
-		a4 = answerOf(w4, func(rr dns.RR) netip.Addr { return addrOf(rr.(*dns.A).A.To4()) })
+		a4 = answerOf(w4, addrOf)
 	}
 	switch {
+	case err6 != nil && err4 != nil && rank(err4) > rank(err6):
+		return Answer[netip.Addr]{}, err4
 	case err6 != nil && len(a4.Records) == 0:
 		return Answer[netip.Addr]{}, err6
 	case err4 != nil && len(a6.Records) == 0:
@@ -141,35 +135,3 @@ func mergeAddr(w6 *walk, err6 error, w4 *walk, err4 error) (Answer[netip.Addr], 
 	a.Secure = a6.Secure && a4.Secure
 	return a, nil
 }
-
-func addrOf(ip net.IP) netip.Addr {
-	addr, _ := netip.AddrFromSlice(ip) // always 4 or 16 bytes
-	return addr
-}
-
-// unescape joins character-strings and turns the presentation form of package
-// dns, where \" \\ and \DDD stand for one byte each, back into the bytes.
-func unescape(strs []string) string {
-	size := 0
-	for _, s := range strs {
-		size += len(s)
-	}
-	b := make([]byte, 0, size)
-	for _, s := range strs {
-		for i := 0; i < len(s); i++ {
-			switch {
-			case s[i] != '\\' || i+1 == len(s):
-				b = append(b, s[i])
-			case i+3 < len(s) && isDigit(s[i+1]) && isDigit(s[i+2]) && isDigit(s[i+3]):
-				b = append(b, (s[i+1]-'0')*100+(s[i+2]-'0')*10+s[i+3]-'0')
-				i += 3
-			default:
-				b = append(b, s[i+1])
-				i++
-			}
-		}
-	}
-	return string(b)
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -43,9 +43,10 @@ const (
 
 // rank orders the failures of several servers: what a server said tells more
 // than its silence.
-func (k Kind) rank() int {
-	switch k {
-	case KindServFail, KindChain:
+func rank(err error) int {
+	e, _ := errors.AsType[*Error](err)
+	switch e.Kind {
+	case KindServFail:
 		return 5
 	case KindRefused:
 		return 4
@@ -103,7 +104,11 @@ func (e ExtendedError) bogus() bool {
 // Error is one line of printable ASCII, at most 512 bytes.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "resolver: %s %s: %s", e.Type, e.Name, e.Kind)
+	name := e.Name
+	if e.Kind == KindName {
+		name = strconv.Quote(name)
+	}
+	fmt.Fprintf(&b, "resolver: %s %s: %s", e.Type, name, e.Kind)
 	if e.RCode != 0 && e.Kind == KindRefused {
 		if name, ok := dns.RcodeToString[e.RCode]; ok {
 			b.WriteString(", " + name)
@@ -151,19 +156,20 @@ func ended(ctx context.Context) error {
 	return nil
 }
 
-// failure turns the error of an exchange into kind and cause. The caller's
-// context comes first; no other error may look like its end.
-func failure(ctx context.Context, err error) (Kind, error) {
-	if end := ended(ctx); end != nil {
-		return KindCanceled, end
+// failure makes an Error of what went wrong in an exchange. It never looks like
+// the end of the caller's context, which lookup tells apart.
+func failure(err error) *Error {
+	if m, ok := err.(malformed); ok {
+		return &Error{Kind: KindMalformed, Err: m}
 	}
-	if t, ok := errors.AsType[interface {
+	t, ok := errors.AsType[interface {
 		error
 		Timeout() bool
-	}](err); ok && t.Timeout() || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return KindTimeout, errNoReply
+	}](err)
+	if ok && t.Timeout() || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return &Error{Kind: KindTimeout, Err: errNoReply}
 	}
-	return KindNetwork, err
+	return &Error{Kind: KindNetwork, Err: err}
 }
 
 const (
@@ -171,8 +177,8 @@ const (
 	maxForeign = 128 // bytes of any part of it that others chose
 )
 
-// clean returns s as printable ASCII, at most limit bytes long. Bytes of other
-// kinds, and the quotes that would end a quoted part, become question marks.
+// clean returns s as printable ASCII, at most limit bytes long. Every other byte
+// becomes a question mark.
 func clean(s string, limit int) string {
 	cut := len(s) > limit
 	if cut {

@@ -1,7 +1,6 @@
 package resolver
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -16,30 +15,27 @@ import (
 // ask puts one question to the servers in turn until one answers. A server that
 // said it cannot or will not answer is not asked again; one that kept silent is.
 // The AD bit survives in the reply only if that server is trusted.
-func (c *Client) ask(ctx, limited context.Context, cfg config, name string, qtype uint16) (*reply, *Error) {
+func (c *Client) ask(ctx context.Context, cfg config, qn question) (*reply, *Error) {
 	var worst *Error
 	gone := make([]bool, len(cfg.servers))
 	tries := cfg.attempts * len(cfg.servers)
 	for try := range tries {
 		i := try % len(cfg.servers)
-		if gone[i] {
+		if gone[i] || worst != nil && ctx.Err() != nil {
 			continue
 		}
 		s := cfg.servers[i]
-		end, _ := limited.Deadline()
+		end, _ := ctx.Deadline()
 		// Every server must get its turn within the limit for the name.
 		timeout := min(cfg.timeout, time.Until(end)/time.Duration(tries-try))
-		r, e := c.askServer(ctx, limited, s, name, qtype, timeout)
+		r, e := c.askServer(ctx, s, qn, timeout)
 		if e == nil {
 			r.authentic = r.authentic && s.trusted
 			return r, nil
 		}
 		e.Server = s.addr.String()
-		if worst == nil || e.Kind.rank() > worst.Kind.rank() {
+		if worst == nil || rank(e) > rank(worst) {
 			worst = e
-		}
-		if e.Kind == KindCanceled {
-			return nil, e
 		}
 		gone[i] = e.Kind == KindServFail || e.Kind == KindRefused
 		if s.trusted && slices.ContainsFunc(e.Extended, ExtendedError.bogus) {
@@ -55,20 +51,18 @@ func (c *Client) ask(ctx, limited context.Context, cfg config, name string, qtyp
 
 // askServer asks one server: over UDP, over TCP if the reply does not fit, and
 // without EDNS0 if the server does not know that (RFC 6891, section 7).
-func (c *Client) askServer(ctx, limited context.Context, s server, name string, qtype uint16, timeout time.Duration) (*reply, *Error) {
+func (c *Client) askServer(ctx context.Context, s server, qn question, timeout time.Duration) (*reply, *Error) {
 	network, edns := "udp", true
 	for {
-		q, err := newQuery(name, qtype, edns)
-		if err != nil {
-			return nil, &Error{Kind: KindMalformed, Err: err} // a CNAME's target; the name asked for was checked
+		q, err := newQuery(qn, edns)
+		if err != nil { // of a CNAME's target; the name asked for is valid
+			return nil, &Error{Kind: KindMalformed, Err: err}
 		}
-		r, err := c.exchange(limited, network, s, q, timeout)
+		try, cancel := context.WithTimeout(ctx, timeout)
+		r, err := c.exchange(try, network, s.addr.String(), q)
+		cancel()
 		if err != nil {
-			if e, ok := err.(*Error); ok && ended(ctx) == nil {
-				return nil, e
-			}
-			kind, cause := failure(ctx, err)
-			return nil, &Error{Kind: kind, Err: cause}
+			return nil, failure(err)
 		}
 		switch {
 		case r.truncated && network == "udp":
@@ -98,20 +92,22 @@ func (r *reply) failure() *Error {
 }
 
 // exchange sends q over a socket of its own, so that the source port is as hard
-// to guess as the id (RFC 5452, section 9.2), and returns the reply.
-func (c *Client) exchange(ctx context.Context, network string, s server, q *query, timeout time.Duration) (r *reply, err error) {
+// to guess as the id (RFC 5452, section 9.2), and returns the reply. The deadline
+// of ctx bounds it.
+func (c *Client) exchange(ctx context.Context, network, address string, q *query) (r *reply, err error) {
 	defer func() {
 		if p := recover(); p != nil { // R20: of a dial hook, or of the parser
-			r, err = nil, &Error{Kind: KindMalformed, Err: fmt.Errorf("panic: %v", p)}
+			r, err = nil, malformed(fmt.Sprint("panic: ", p))
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	dial := c.Dial
 	if dial == nil {
 		dial = (&net.Dialer{KeepAlive: -1}).DialContext
 	}
-	conn, err := dial(ctx, network, s.addr.String())
+	conn, err := dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +142,7 @@ func overPackets(conn net.Conn, q *query) (*reply, error) {
 		if n > udpSize { // more than we allowed: it came in fragments, if it is whole at all
 			return &reply{truncated: true}, nil
 		}
-		return read(q, buf[:n])
+		return parseReply(q, buf[:n])
 	}
 }
 
@@ -166,20 +162,11 @@ func overStream(conn net.Conn, q *query) (*reply, error) {
 		return nil, err
 	}
 	if !q.answeredBy(buf) {
-		return nil, &Error{Kind: KindMalformed, Err: errMalformed}
+		return nil, errMismatch
 	}
-	r, err := read(q, buf)
+	r, err := parseReply(q, buf)
 	if err == nil && r.truncated {
-		return nil, &Error{Kind: KindMalformed, Err: errTruncated}
+		return nil, errTruncated
 	}
 	return r, err
-}
-
-// read is parseReply with its error in our terms.
-func read(q *query, msg []byte) (*reply, error) {
-	r, err := parseReply(q, msg)
-	if err != nil {
-		return nil, &Error{Kind: KindMalformed, Err: cmp.Or(err, errMalformed)}
-	}
-	return r, nil
 }

@@ -23,14 +23,13 @@ var (
 
 // walk is the way from the name asked for to its records.
 type walk struct {
-	qtype   uint16
-	name    string   // where we are, canonical
-	seen    []string // the names before it
-	ttl     time.Duration
-	known   bool // ttl was set by a record
-	secure  bool
-	records []dns.RR
-	nx      bool
+	question          // where we are; the name is canonical
+	seen     []string // the names before it
+	ttl      time.Duration
+	known    bool // ttl was set by a record
+	secure   bool
+	records  []dns.RR
+	nx       bool
 }
 
 // lookup asks for the records of one type at name and follows the CNAMEs.
@@ -42,30 +41,36 @@ func (c *Client) lookup(ctx context.Context, name string, qtype uint16) (*walk, 
 		return nil, fail
 	}
 	fail.Name = name
-	if err := ctx.Err(); err != nil {
-		fail.Kind, fail.Err = KindCanceled, err
-		return nil, fail
-	}
 	cfg, err := c.config()
 	if err != nil {
 		fail.Kind, fail.Err = KindNetwork, err
 		return nil, fail
 	}
-	limited, cancel := context.WithTimeout(ctx, lookupLimit)
-	defer cancel()
-	w := &walk{qtype: qtype, name: name, secure: true}
-	for done := false; !done; {
-		r, e := c.ask(ctx, limited, cfg, w.name, qtype)
-		if e == nil {
-			w.secure = w.secure && r.authentic
-			done, e = w.follow(r)
+	w := &walk{question: question{name, qtype}, secure: true}
+	if e := c.walk(ctx, cfg, w); e != nil {
+		e.Name, e.Type = fail.Name, fail.Type
+		if end := ended(ctx); end != nil { // R34
+			e.Kind, e.Err = KindCanceled, end
 		}
-		if e != nil {
-			e.Name, e.Type = fail.Name, fail.Type
-			return nil, e
-		}
+		return nil, e
 	}
 	return w, nil
+}
+
+// walk takes w to its end.
+func (c *Client) walk(ctx context.Context, cfg config, w *walk) *Error {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	for {
+		r, e := c.ask(ctx, cfg, w.question)
+		if e != nil {
+			return e
+		}
+		w.secure = w.secure && r.authentic
+		if done, e := w.follow(r); done || e != nil {
+			return e
+		}
+	}
 }
 
 // follow goes as far as r leads, and reports whether that is the end. If it is
@@ -129,13 +134,4 @@ func (w *walk) shorten(ttl time.Duration) {
 	if !w.known || ttl < w.ttl {
 		w.ttl, w.known = ttl, true
 	}
-}
-
-// answerOf makes an Answer of a finished walk.
-func answerOf[T any](w *walk, value func(dns.RR) T) Answer[T] {
-	a := Answer[T]{TTL: w.ttl, NXDomain: w.nx, Secure: w.secure, CanonicalName: w.name}
-	for _, rr := range w.records {
-		a.Records = append(a.Records, value(rr))
-	}
-	return a
 }

@@ -14,8 +14,10 @@ import (
 // Net makes answers from a [*net.Resolver], for programs that already have one.
 // The standard library does not say how long an answer holds, whether it is
 // secure, or whether a name without records exists: TTL is never known, Secure
-// and NXDomain are never true. It may look into the hosts file for addresses.
-// The zero value uses net.DefaultResolver.
+// and NXDomain are never true. It may look into the hosts file for addresses, and
+// it obeys a deadline but may take no notice of a cancellation while a server is
+// silent. No lookup takes more than ten seconds. The zero value uses
+// net.DefaultResolver.
 type Net struct {
 	Resolver *net.Resolver
 }
@@ -53,9 +55,9 @@ func (n Net) Addr(ctx context.Context, name string) (Answer[netip.Addr], error) 
 	})
 }
 
-// CNAME returns the end of the CNAME chain that begins at name, or nothing if
-// name is no alias or has no address: the standard library cannot ask for one
-// CNAME alone.
+// CNAME returns where the CNAME at name leads, or nothing if name is no alias or
+// has no address: the standard library cannot ask for the record alone. Of a chain
+// it may return the first target or the last.
 func (n Net) CNAME(ctx context.Context, name string) (Answer[string], error) {
 	return netLookup(ctx, n, "CNAME", name, func(r *net.Resolver, ctx context.Context, name string) ([]string, error) {
 		target, err := r.LookupCNAME(ctx, name)
@@ -84,6 +86,10 @@ func netLookup[T any](ctx context.Context, n Net, rrtype, name string,
 		return Answer[T]{}, e
 	}
 	e.Name = name
+	if err := ctx.Err(); err != nil { // package net would not look before it asks
+		e.Kind, e.Err = KindCanceled, err
+		return Answer[T]{}, e
+	}
 	r := n.Resolver
 	if r == nil {
 		r = net.DefaultResolver
@@ -95,12 +101,31 @@ func netLookup[T any](ctx context.Context, n Net, rrtype, name string,
 	if err == nil || len(records) > 0 || isDNS && failed.IsNotFound {
 		return Answer[T]{Records: records, TTL: -1, CanonicalName: name}, nil
 	}
-	e.Kind, e.Err = failure(ctx, err)
-	if isDNS && e.Kind == KindNetwork {
+	f := failure(err)
+	e.Kind, e.Err = f.Kind, f.Err
+	if isDNS {
 		e.Server = clean(failed.Server, maxForeign)
-		if failed.IsTemporary {
-			e.Kind = KindServFail
-		}
+	}
+	if isDNS && e.Kind == KindNetwork {
+		e.Kind = kindOf(failed)
+	}
+	if end := ended(ctx); end != nil { // R34
+		e.Kind, e.Err = KindCanceled, end
 	}
 	return Answer[T]{}, e
+}
+
+// kindOf tells the failures apart that package net marks as temporary, which are
+// those of sockets, too. Its texts are all there is to go by.
+func kindOf(e *net.DNSError) Kind {
+	misbehaves := e.Err == "server misbehaving"
+	switch {
+	case misbehaves && e.IsTemporary:
+		return KindServFail
+	case misbehaves || e.Err == "lame referral":
+		return KindRefused
+	case e.IsTemporary:
+		return KindNetwork
+	}
+	return KindMalformed
 }

@@ -22,28 +22,33 @@ const (
 	bitAuthentic     = 1 << 5  // AD
 )
 
-// query is one question in wire form.
-type query struct {
-	wire     []byte
-	question int // where the question ends
-	qtype    uint16
-	edns     bool
+// question is what is asked; the class is always IN.
+type question struct {
+	name  string // in presentation form, without its last dot
+	qtype uint16
 }
 
-// newQuery makes a query for a name in presentation form without its last dot.
-func newQuery(name string, qtype uint16, edns bool) (*query, error) {
+// query is one question in wire form.
+type query struct {
+	wire  []byte
+	end   int // of the question
+	qtype uint16
+}
+
+// newQuery makes a query that has no id yet.
+func newQuery(qn question, edns bool) (*query, error) {
 	buf := make([]byte, headerSize+255+4+11)
 	// AD asks for the AD bit of the reply without asking for signatures (RFC 6840, section 5.7).
 	binary.BigEndian.PutUint16(buf[2:], bitDesired|bitAuthentic)
 	binary.BigEndian.PutUint16(buf[4:], 1) // QDCOUNT
-	off, err := dns.PackDomainName(dns.Fqdn(name), buf, headerSize, nil, false)
+	off, err := dns.PackDomainName(dns.Fqdn(qn.name), buf, headerSize, nil, false)
 	if err != nil {
 		return nil, err
 	}
-	binary.BigEndian.PutUint16(buf[off:], qtype)
+	binary.BigEndian.PutUint16(buf[off:], qn.qtype)
 	binary.BigEndian.PutUint16(buf[off+2:], dns.ClassINET)
-	q := &query{question: off + 4, qtype: qtype, edns: edns}
-	off = q.question
+	q := &query{end: off + 4, qtype: qn.qtype}
+	off = q.end
 	if edns { // RFC 6891, section 6.1.2: an OPT record at the root, version 0, no options
 		binary.BigEndian.PutUint16(buf[10:], 1) // ARCOUNT
 		binary.BigEndian.PutUint16(buf[off+1:], dns.TypeOPT)
@@ -54,7 +59,7 @@ func newQuery(name string, qtype uint16, edns bool) (*query, error) {
 	return q, nil
 }
 
-// renew gives the query another id, which nobody can guess (RFC 5452, section 9.2).
+// renew gives the query an id that nobody can guess (RFC 5452, section 9.2).
 func (q *query) renew() { rand.Read(q.wire[:2]) }
 
 // answeredBy reports whether msg is a reply to this very query. Anything else
@@ -71,7 +76,7 @@ func (q *query) answeredBy(msg []byte) bool {
 	case 0: // servers that could not, or would not, read the question send back the bare header
 		return flags&0xf != 0 && flags&0xf != dns.RcodeNameError && binary.BigEndian.Uint16(msg[6:]) == 0
 	case 1:
-		return len(msg) >= q.question && sameQuestion(msg[headerSize:q.question], q.wire[headerSize:q.question])
+		return len(msg) >= q.end && sameQuestion(msg[headerSize:q.end], q.wire[headerSize:q.end])
 	}
 	return false
 }

@@ -2,7 +2,6 @@ package resolver
 
 import (
 	"encoding/binary"
-	"errors"
 	"strings"
 	"time"
 
@@ -12,12 +11,18 @@ import (
 // maxExtended bounds how many extended errors of one reply are kept.
 const maxExtended = 4
 
-var (
-	errMalformed = errors.New("the reply is no valid DNS message")
-	errEmptyData = errors.New("a record in the reply has no data")
-	errTruncated = errors.New("the reply over TCP is truncated")
-	errReferral  = errors.New("a referral; the server does not recurse")
-	errNXRecords = errors.New("the reply has records and says that the name does not exist")
+// malformed is an error in what a server sent, in our own words.
+type malformed string
+
+func (m malformed) Error() string { return string(m) }
+
+const (
+	errMalformed malformed = "the reply is no valid DNS message"
+	errEmptyData malformed = "a record in the reply has no data"
+	errMismatch  malformed = "the reply over TCP is not to our query"
+	errTruncated malformed = "the reply over TCP is truncated"
+	errNXRecords malformed = "the reply has records and says that the name does not exist"
+	errReferral  malformed = "a referral instead of an answer; the server does not recurse"
 )
 
 // reply is what matters of a reply's message.
@@ -33,7 +38,7 @@ type reply struct {
 }
 
 // parseReply reads a message that answeredBy found to be a reply to q. Of a
-// truncated reply it reads the header alone.
+// truncated reply it reads the header alone. Owner names in it are canonical.
 func parseReply(q *query, msg []byte) (*reply, error) {
 	flags := binary.BigEndian.Uint16(msg[2:])
 	r := &reply{
@@ -46,43 +51,49 @@ func parseReply(q *query, msg []byte) (*reply, error) {
 	}
 	off := headerSize
 	if binary.BigEndian.Uint16(msg[4:]) == 1 {
-		off = q.question
+		off = q.end
 	}
-	nameservers := false
-	sections := []func(rr dns.RR){
-		func(rr dns.RR) {
-			if t := rr.Header().Rrtype; t == q.qtype || t == dns.TypeCNAME {
-				r.records = append(r.records, rr)
-			}
-		},
-		func(rr dns.RR) {
-			if soa, ok := rr.(*dns.SOA); ok && r.soa == nil {
-				r.soa = soa
-			}
-			nameservers = nameservers || rr.Header().Rrtype == dns.TypeNS
-		},
-		func(dns.RR) {},
-	}
-	for i, keep := range sections {
-		for range binary.BigEndian.Uint16(msg[6+2*i:]) {
-			var err error
-			if off, err = r.unpack(msg, off, q.qtype, keep); err != nil {
+	// The counts of the header must be true: a reply cut short between two records
+	// would pass for a whole one.
+	for section := range 3 {
+		for range binary.BigEndian.Uint16(msg[6+2*section:]) {
+			rr, next, err := r.unpack(msg, off, q.qtype)
+			if err != nil {
 				return nil, err
 			}
+			r.keep(section, rr, q.qtype)
+			off = next
 		}
 	}
-	r.referral = r.rcode == dns.RcodeSuccess && flags&(bitAuthoritative|bitAvailable) == 0 &&
-		len(r.records) == 0 && r.soa == nil && nameservers
+	r.referral = r.referral && r.rcode == dns.RcodeSuccess && flags&(bitAuthoritative|bitAvailable) == 0 &&
+		len(r.records) == 0 && r.soa == nil
 	return r, nil
 }
 
-// unpack reads the record at off, shows it to keep if it may matter, and returns
-// where the next one begins. The contents of other records are not even looked
-// at; OPT is read here.
-func (r *reply) unpack(msg []byte, off int, qtype uint16, keep func(dns.RR)) (int, error) {
+// keep files a record of the answer section (0) or the authority section (1).
+func (r *reply) keep(section int, rr dns.RR, qtype uint16) {
+	switch rr := rr.(type) {
+	case nil:
+	case *dns.SOA:
+		if section == 1 && r.soa == nil {
+			r.soa = rr
+		}
+	case *dns.NS:
+		r.referral = r.referral || section == 1
+	default:
+		if t := rr.Header().Rrtype; section == 0 && (t == qtype || t == dns.TypeCNAME) {
+			r.records = append(r.records, rr)
+		}
+	}
+}
+
+// unpack reads the record at off and returns it, if it may matter, and where the
+// next one begins. The contents of other records are not even looked at; OPT is
+// read here.
+func (r *reply) unpack(msg []byte, off int, qtype uint16) (dns.RR, int, error) {
 	name, off, err := dns.UnpackDomainName(msg, off)
 	if err != nil || off+10 > len(msg) {
-		return 0, errMalformed
+		return nil, 0, errMalformed
 	}
 	h := dns.RR_Header{
 		Name:     name,
@@ -94,31 +105,31 @@ func (r *reply) unpack(msg []byte, off int, qtype uint16, keep func(dns.RR)) (in
 	off += 10
 	end := off + int(h.Rdlength)
 	if end > len(msg) {
-		return 0, errMalformed
+		return nil, 0, errMalformed
 	}
 	switch h.Rrtype {
 	case dns.TypeOPT:
 		r.option(h, msg[off:end])
-		return end, nil
+		return nil, end, nil
 	case qtype, dns.TypeCNAME, dns.TypeSOA, dns.TypeNS:
 	default:
-		return end, nil
+		return nil, end, nil
 	}
 	if h.Class != dns.ClassINET {
-		return end, nil
+		return nil, end, nil
 	}
 	if h.Rdlength == 0 { // legal in updates alone; an MX without data would pass for a null MX
-		return 0, errEmptyData
+		return nil, 0, errEmptyData
 	}
 	if h.Ttl >= 1<<31 { // RFC 2181, section 8
 		h.Ttl = 0
 	}
+	h.Name = canonical(name)
 	rr, _, err := dns.UnpackRRWithHeader(h, msg[:end], off)
 	if err != nil {
-		return 0, errMalformed
+		return nil, 0, errMalformed
 	}
-	keep(rr)
-	return end, nil
+	return rr, end, nil
 }
 
 // option reads an OPT record: the upper bits of the response code (RFC 6891,
@@ -150,7 +161,7 @@ func (r *reply) option(h dns.RR_Header, data []byte) {
 func (r *reply) at(name string, rrtype uint16) []dns.RR {
 	var found []dns.RR
 	for _, rr := range r.records {
-		if h := rr.Header(); h.Rrtype == rrtype && canonical(h.Name) == name {
+		if h := rr.Header(); h.Rrtype == rrtype && h.Name == name {
 			found = append(found, rr)
 		}
 	}
@@ -160,7 +171,7 @@ func (r *reply) at(name string, rrtype uint16) []dns.RR {
 // negativeTTL says how long the absence of name may be believed: the smaller of
 // the SOA's TTL and its MINIMUM field (RFC 2308, section 5).
 func (r *reply) negativeTTL(name string) (time.Duration, bool) {
-	if r.soa == nil || !dns.IsSubDomain(r.soa.Hdr.Name, dns.Fqdn(name)) {
+	if r.soa == nil || !dns.IsSubDomain(dns.Fqdn(r.soa.Hdr.Name), dns.Fqdn(name)) {
 		return -1, false
 	}
 	minimum := r.soa.Minttl
