@@ -10,7 +10,8 @@ type Answer[T any] struct {
 	// answer without records it comes from the zone's SOA record (RFC 2308,
 	// section 5). Negative: not known.
 	TTL time.Duration
-	// NXDomain says that the name does not exist at all, for any type.
+	// NXDomain says that the name, or the one its CNAMEs lead to, does not exist at
+	// all, for any type (RFC 6604, section 3).
 	NXDomain bool
 	// Secure says that a validating resolver which is trusted to say so found
 	// the whole answer secure (the AD bit; RFC 4035, section 3.2.3).

@@ -304,3 +304,30 @@ func TestCallersContext(t *testing.T) {
 		}
 	})
 }
+
+// Options that cannot be read cost nothing but themselves.
+func TestOddOptions(t *testing.T) {
+	root := dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT, Ttl: 1 << 24}
+	ede := []byte{0, 15, 0, 3, 0, 6, 'x'}
+	for _, tc := range []struct {
+		rule string
+		do   func(r *reply)
+		want []ExtendedError
+		opt  bool
+	}{
+		{"an option of an unknown kind is skipped", func(r *reply) { r.option(root, append([]byte{0xff, 0xff, 0, 1, 0}, ede...)) }, []ExtendedError{{6, "x"}}, true},
+		{"an extended error without a code is skipped", func(r *reply) { r.option(root, append([]byte{0, 15, 0, 1, 0}, ede...)) }, []ExtendedError{{6, "x"}}, true},
+		{"an option that ends too late ends the options", func(r *reply) { r.option(root, append([]byte{0, 15, 0xff, 0xff}, ede...)) }, nil, true},
+		{"half an option ends the options", func(r *reply) { r.option(root, ede[:3]) }, nil, true},
+		{"an OPT record below the root is none", func(r *reply) { r.option(dns.RR_Header{Name: "a.test."}, ede) }, nil, false},
+		{"of two OPT records the first counts", func(r *reply) { r.option(root, nil); r.option(root, ede) }, nil, true},
+	} {
+		t.Run(tc.rule, func(t *testing.T) {
+			var r reply
+			tc.do(&r)
+			if !slices.Equal(r.extended, tc.want) || r.hasOPT != tc.opt || (r.rcode == 16) != tc.opt {
+				t.Errorf("reply = %+v", r)
+			}
+		})
+	}
+}
