@@ -463,9 +463,15 @@ func send(t testing.TB, conn *Conn) {
 	if err == nil {
 		err = c.Hello("out.sender.test")
 	}
-	if err == nil {
-		err = c.Mail("a@sender.test")
+	if err != nil {
+		t.Fatal(err)
 	}
+	transact(t, c)
+}
+
+func transact(t testing.TB, c *smtp.Client) {
+	t.Helper()
+	err := c.Mail("a@sender.test")
 	if err == nil {
 		err = c.Rcpt("b@example.com")
 	}

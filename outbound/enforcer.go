@@ -88,8 +88,19 @@ type Enforcer struct {
 	// Logger gets one line for each session; if nil, silent.
 	Logger *slog.Logger
 
-	cacheOnce sync.Once
-	cache     tls.ClientSessionCache // used where TLSConfig brings none
+	once  sync.Once
+	own   mtasts.Client          // used where MTASTS is nil
+	cache tls.ClientSessionCache // used where TLSConfig brings none
+}
+
+// ourSessions is how many TLS sessions an Enforcer keeps for resumption, if its
+// TLSConfig brings no cache.
+const ourSessions = 256
+
+// start makes what the caller left out.
+func (e *Enforcer) start() {
+	e.own.Logger = e.Logger
+	e.cache = tls.NewLRUClientSessionCache(ourSessions)
 }
 
 // Plan learns what d demands of the way. Its error is an [*Error], always
@@ -117,7 +128,16 @@ func (e *Enforcer) exception(domain string) (x Exception, err error) {
 }
 
 func (e *Enforcer) policies() Policies {
-	return e.MTASTS
+	if e.MTASTS != nil {
+		return e.MTASTS
+	}
+	e.once.Do(e.start)
+	return &e.own
+}
+
+func (e *Enforcer) sessionCache() tls.ClientSessionCache {
+	e.once.Do(e.start)
+	return e.cache
 }
 
 func (e *Enforcer) logger() *slog.Logger {

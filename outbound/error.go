@@ -129,12 +129,11 @@ func (p *Plan) wanted() string {
 	if p.delivery.RequireTLS {
 		b.WriteString("for REQUIRETLS ")
 	}
-	if p.named {
-		mx := "no policy names any"
-		if p.judged {
-			mx = cut(strings.Join(p.result.Policy.MX, " "))
-		}
-		fmt.Fprintf(&b, "a host that the policy names [%s] with ", mx)
+	switch {
+	case p.named && p.judged:
+		fmt.Fprintf(&b, "a host that the policy names [%s] with ", cut(strings.Join(p.result.Policy.MX, " ")))
+	case p.named:
+		b.WriteString("a host that a policy names, and there is none, with ")
 	}
 	b.WriteString("a valid certificate for its name over TLS 1.2 or later")
 	if p.exception == Verify {

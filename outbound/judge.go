@@ -12,10 +12,6 @@ import (
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
-// ourSessions is how many TLS sessions an Enforcer keeps for resumption, if its
-// TLSConfig brings no cache.
-const ourSessions = 256
-
 // config returns the configuration of one handshake (R28). Certificates are
 // never verified by crypto/tls itself, whose verdict would end the handshake of
 // sessions that no policy protects, but always by VerifyConnection, which runs
@@ -48,11 +44,6 @@ func (s *Session) config() *tls.Config {
 		c.ClientSessionCache = e.sessionCache()
 	}
 	return c
-}
-
-func (e *Enforcer) sessionCache() tls.ClientSessionCache {
-	e.cacheOnce.Do(func() { e.cache = tls.NewLRUClientSessionCache(ourSessions) })
-	return e.cache
 }
 
 // call runs the caller's own check. One that panics has not agreed (R20).

@@ -265,10 +265,13 @@ type policies struct {
 	known, refreshed map[string]mtasts.Result
 	err              error
 	asked            []string
+	forgetful        bool // does not remember what it was asked
 }
 
 func (p *policies) Lookup(_ context.Context, domain string) (mtasts.Result, error) {
-	p.asked = append(p.asked, domain)
+	if !p.forgetful {
+		p.asked = append(p.asked, domain)
+	}
 	return p.known[domain], p.err
 }
 

@@ -352,7 +352,7 @@ func TestErrorText(t *testing.T) {
 		t.Error(err)
 	}
 	p, _ := e.Plan(t.Context(), Delivery{Domain: "example.com", RequireTLS: true})
-	if _, err = p.Session(t.Context(), "mx.example.com"); !strings.Contains(err.Error(), "for REQUIRETLS a host that the policy names [no policy names any]") {
+	if _, err = p.Session(t.Context(), "mx.example.com"); !strings.Contains(err.Error(), "for REQUIRETLS a host that a policy names, and there is none,") {
 		t.Error(err)
 	}
 }
