@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -85,15 +87,22 @@ func (w *World) DialContext(ctx context.Context, network, address string) (net.C
 	return nil, first
 }
 
-// lookup returns the addresses of a host, at least one.
+// lookup returns the addresses of a host, at least one. IPv6 is left out: the
+// world has none.
 func (w *World) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr.Unmap()}, nil
 	}
-	if host == "" || host[len(host)-1] != '.' {
-		host += "." // or the system's search list would apply
+	answer, err := w.Resolver().Addr(ctx, host)
+	addrs := slices.DeleteFunc(answer.Records, netip.Addr.Is6)
+	if len(addrs) > 0 {
+		return addrs, nil
 	}
-	return w.NetResolver().LookupNetIP(ctx, "ip4", host)
+	d := &net.DNSError{Name: host, Server: w.DNS.Addr(), Err: "no such host", IsNotFound: true}
+	if e, ok := errors.AsType[*resolver.Error](err); ok {
+		d.Err, d.IsNotFound, d.IsTemporary, d.IsTimeout = e.Error(), false, true, e.Kind == resolver.KindTimeout
+	}
+	return nil, d
 }
 
 func (w *World) dial(ctx context.Context, network string, addr netip.AddrPort) (net.Conn, error) {
