@@ -96,8 +96,8 @@ func (d *DNS) endpoint(port uint16) (netip.AddrPort, bool) {
 // Addr is where the name server listens, as "address:port".
 func (d *DNS) Addr() string { return d.tcp.address().String() }
 
-// Set publishes records, given in the syntax of zone files, a record or more to
-// a string:
+// Set publishes records, given in the syntax of zone files, a record to a line
+// and any number of lines to a string, indented or not:
 //
 //	w.DNS.Set("example.com. 300 IN MX 10 mx1.example.com.")
 //

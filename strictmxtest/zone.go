@@ -26,9 +26,14 @@ func newZones() zones {
 }
 
 // parseRecords reads text in the syntax of zone files (RFC 1035, section 5);
-// names without a dot at the end are absolute as well.
+// names without a dot at the end are absolute as well. Indentation is dropped,
+// so that a Go raw string can be indented: every record names its owner.
 func parseRecords(text string) ([]dns.RR, error) {
-	p := dns.NewZoneParser(strings.NewReader(text), ".", "")
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimLeft(line, " \t"))
+	}
+	p := dns.NewZoneParser(strings.NewReader(b.String()), ".", "")
 	p.SetDefaultTTL(defaultTTL)
 	var rrs []dns.RR
 	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
