@@ -29,7 +29,7 @@ const (
 	NoSTARTTLS
 	// StrippedSTARTTLS shows XXXXXXXX in its place, as some that sit in between do.
 	StrippedSTARTTLS
-	// GarbageAfter220 goes on with bytes that are no TLS.
+	// GarbageAfter220 answers the ClientHello with bytes that are no TLS.
 	GarbageAfter220
 	// CloseAfter220 hangs up instead of a handshake.
 	CloseAfter220

@@ -243,6 +243,7 @@ func (s *session) startTLS(arg string) error {
 	}
 	switch s.setup.fault {
 	case GarbageAfter220:
+		s.in.Peek(1) // or the client may take it for more of the reply
 		io.WriteString(s.out, strings.Repeat("this is no TLS\r\n", 8))
 		return s.hang()
 	case CloseAfter220:

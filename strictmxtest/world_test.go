@@ -47,6 +47,18 @@ func ours() []string {
 	return found
 }
 
+// eventually waits for what a server does after its client could know.
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !ok(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatal("it did not happen")
+		}
+	}
+}
+
 func TestCloseLeavesNoGoroutine(t *testing.T) {
 	w, err := strictmxtest.Start()
 	if err != nil {
@@ -218,7 +230,7 @@ func TestManyAtOnce(t *testing.T) {
 				t.Errorf("%s: %s", name, got)
 			}
 			w.MX("mx." + name).Fault(strictmxtest.NoSTARTTLS).Certificate(strictmxtest.Expired).Sessions()
-			w.Domain(name).Fault(strictmxtest.Unreachable)
+			w.Domain("other." + name).Fault(strictmxtest.Unreachable)
 			_, _, _ = w.Log(), w.DNS.Queries(), w.PolicyHost.Requests()
 		})
 	}
