@@ -1,8 +1,10 @@
 package outbound
 
 import (
+	"bufio"
 	"crypto/tls"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -10,14 +12,16 @@ import (
 // Conn is a connection to a host that may be used, as [Session.Connect] made
 // it. What is read first is a greeting of our own, since nothing that came
 // before TLS is shown again after it; then the server's replies to what is
-// written. A server that sends more than 128 KiB without being asked anything
-// is cut off.
+// written. There is no more TLS to be had on it, so a host that goes on in clear
+// is not seen to offer STARTTLS: a client that would try gets on without. A
+// server that sends more than 128 KiB without being asked anything is cut off.
 type Conn struct {
 	net.Conn // the TLS connection, or the plain one; read and write through the Conn
 	Session  *Session
 
-	mu       sync.Mutex // guards unread
-	unread   []byte     // to be read before what the connection brings
+	mu       sync.Mutex    // guards what is below but received
+	unread   []byte        // to be read before what the connection brings
+	lines    *bufio.Reader // of a connection in clear
 	received atomic.Int64
 }
 
@@ -31,13 +35,18 @@ func (c *Conn) ConnectionState() (tls.ConnectionState, bool) {
 
 // Read reads from the connection.
 func (c *Conn) Read(p []byte) (int, error) {
-	if n := c.readUnread(p); n > 0 {
-		return n, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.unread) > 0 {
+		return c.readUnread(p), nil
 	}
 	left := maxPerCommand - c.received.Load()
 	if left <= 0 {
 		c.Conn.Close()
 		return 0, errFlood
+	}
+	if c.lines != nil {
+		return c.readLine(p)
 	}
 	n, err := c.Conn.Read(p[:min(int64(len(p)), left)])
 	c.received.Add(int64(n))
@@ -45,11 +54,31 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 func (c *Conn) readUnread(p []byte) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	n := copy(p, c.unread)
 	c.unread = c.unread[n:]
 	return n
+}
+
+// readLine reads a line of a reply, or as much of it as there is.
+func (c *Conn) readLine(p []byte) (int, error) {
+	line, err := c.lines.ReadSlice('\n')
+	if len(line) == 0 {
+		return 0, err
+	}
+	c.received.Add(int64(len(line)))
+	hideSTARTTLS(line)
+	c.unread = append(c.unread[:0], line...)
+	return c.readUnread(p), nil // an error comes again with the next line
+}
+
+// hideSTARTTLS overwrites the keyword in a reply to EHLO. One of the same length
+// keeps the reply's form.
+func hideSTARTTLS(line []byte) {
+	code, _, text, ok := parseReplyLine(strings.TrimRight(string(line), "\r\n"))
+	word, _, _ := strings.Cut(text, " ")
+	if ok && code == codeOK && equalASCII(word, "starttls") {
+		copy(line[len("250-"):], "X-NO-TLS")
+	}
 }
 
 // Write writes to the connection.

@@ -23,7 +23,7 @@ const (
 // Connect makes a connection that is as safe as the policies ask. It dials,
 // reads the greeting, says EHLO and STARTTLS, shakes hands and judges. On the
 // Conn it returns a greeting of its own can be read, and an SMTP client begins
-// with that and its EHLO, as on any new connection; it must not say STARTTLS.
+// with that and its EHLO, as on any new connection, without a thought of TLS.
 // Where TLS failed and nothing asks for it, the Conn is in clear, if need be on
 // a second connection, for which Connect calls dial again.
 //
@@ -152,8 +152,7 @@ func (s *Session) hand(t *talk) *Conn {
 		c.Conn = t.tls
 		return c // R35: nothing from before TLS
 	}
-	rest, _ := t.r.Peek(t.r.Buffered())
-	c.unread = append(c.unread, rest...)
+	c.lines = t.r
 	return c
 }
 

@@ -1,15 +1,18 @@
 package outbound
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/smtp"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/strictmx/strictmx/mtasts"
 	"github.com/strictmx/strictmx/tlsrpt"
@@ -373,15 +376,80 @@ func TestConnInClearKeepsWhatWasRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	buf := make([]byte, 100)
-	n, _ := conn.Read(buf)
-	if got := string(buf[:n]); got != "220 mx.example.com ESMTP\r\n421 closing soon\r\n" {
-		t.Errorf("read %q", got)
+	r := bufio.NewReader(conn)
+	for _, want := range []string{"220 mx.example.com ESMTP\r\n", "421 closing soon\r\n"} {
+		if got, err := r.ReadString('\n'); got != want {
+			t.Errorf("read %q, %v", got, err)
+		}
 	}
 	if _, ok := conn.ConnectionState(); ok {
 		t.Error("a connection in clear has a TLS state")
 	}
 	conn.Close()
+}
+
+// The code that everybody has, and that would fail where TLS has just failed.
+func TestConnInClearFitsClientsThatTrySTARTTLS(t *testing.T) {
+	for name, change := range map[string]func(*host){"454": refuses, "garbage": garbage, "not offered": noTLSOffered} {
+		e, _ := sender(none)
+		h := with(good, change)
+		conn, err := session(t, e, deliverTo, "mx.example.com").Connect(t.Context(), h.dial)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := smtp.NewClient(conn, "mx.example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, _ := c.Extension("STARTTLS"); ok {
+			err = c.StartTLS(&tls.Config{ServerName: "mx.example.com"})
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if ok, _ := c.Extension("SIZE"); !ok {
+			t.Errorf("%s: the other keywords are lost", name)
+		}
+		transact(t, c)
+		h.wg.Wait()
+	}
+}
+
+func TestHideSTARTTLS(t *testing.T) {
+	for line, want := range map[string]string{
+		"250-STARTTLS\r\n":          "250-X-NO-TLS\r\n",
+		"250 starttls\n":            "250 X-NO-TLS\n",
+		"250 STARTTLS":              "250 X-NO-TLS",
+		"250-STARTTLS REQUIRED\r\n": "250-X-NO-TLS REQUIRED\r\n",
+		"250-STARTTLSX\r\n":         "250-STARTTLSX\r\n",
+		"220 STARTTLS\r\n":          "220 STARTTLS\r\n",
+		"250":                       "250",
+		"\r\n":                      "\r\n",
+	} {
+		got := []byte(line)
+		if hideSTARTTLS(got); string(got) != want {
+			t.Errorf("%q becomes %q, want %q", line, got, want)
+		}
+	}
+}
+
+// A buffer smaller than a line, a line that is cut off, and one without end.
+func TestConnInClearReadsInPieces(t *testing.T) {
+	client, server := pipe()
+	c := &Conn{Conn: client, lines: bufio.NewReaderSize(client, maxReplyLine)}
+	long := "250 " + strings.Repeat("y", 2*maxReplyLine) + "\r\n"
+	server.Write([]byte("250-STARTTLS\r\n" + long + "cut"))
+	server.Close()
+	got, err := io.ReadAll(iotest.OneByteReader(c))
+	if want := "250-X-NO-TLS\r\n" + long + "cut"; string(got) != want || err != nil {
+		t.Errorf("read %d octets of %d, %v", len(got), len(want), err)
+	}
+	client, server = pipe()
+	c = &Conn{Conn: client, lines: bufio.NewReaderSize(client, maxReplyLine)}
+	flood(server, "x")
+	if n, err := io.Copy(io.Discard, c); !errors.Is(err, errFlood) || n > maxPerCommand+maxReplyLine {
+		t.Errorf("%d octets, %v", n, err)
+	}
 }
 
 func TestConnectSaysWhyItCouldNotDial(t *testing.T) {

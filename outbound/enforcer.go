@@ -79,7 +79,8 @@ type Enforcer struct {
 	// LocalName is our name in EHLO; if "", the machine's, and where that is no
 	// name, the address of the connection as a literal.
 	LocalName string
-	// Exception is asked about each domain, in A-labels; if nil, there are none.
+	// Exception is asked about each domain, in A-labels, or a literal such as
+	// "[192.0.2.1]"; if nil, there are none.
 	Exception func(domain string) Exception
 	// Defer makes Plan fail with a temporary error where a policy that may well
 	// exist could not be learned: DNS did not answer, or the last policy expired

@@ -12,8 +12,8 @@ import (
 
 // ErrRetryInClear: hang up, dial the same address again, and go on without a
 // Session. TLS failed so that the connection is of no use any more, and nothing
-// asks for TLS: no policy, no Exception, no RequireTLS. It never comes together
-// with an [*Error]. [Session.Connect] does this by itself and never returns it.
+// demands TLS: no enforced policy, no Exception, no RequireTLS. It never comes
+// together with an [*Error]. [Session.Connect] does this by itself and never returns it.
 var ErrRetryInClear = errors.New("outbound: TLS failed and nothing asks for it: hang up and retry in clear")
 
 // Error says why a host, or all of a domain, may not get the mail now. Go on to

@@ -38,27 +38,27 @@ func (s *stream) change(f func()) {
 }
 
 // try reads what there is; a nil channel says that the answer is final.
-func (s *stream) try(p []byte) (int, error, chan struct{}, time.Time) {
+func (s *stream) try(p []byte) (n int, changed chan struct{}, deadline time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.gone:
-		return 0, net.ErrClosed, nil, s.deadline
+		return 0, nil, s.deadline, net.ErrClosed
 	case !s.deadline.IsZero() && !time.Now().Before(s.deadline):
-		return 0, os.ErrDeadlineExceeded, nil, s.deadline
+		return 0, nil, s.deadline, os.ErrDeadlineExceeded
 	case len(s.data) > 0:
-		n := copy(p, s.data)
+		n = copy(p, s.data)
 		s.data = s.data[n:]
-		return n, nil, nil, s.deadline
+		return n, nil, s.deadline, nil
 	case s.eof:
-		return 0, io.EOF, nil, s.deadline
+		return 0, nil, s.deadline, io.EOF
 	}
-	return 0, nil, s.changed, s.deadline
+	return 0, s.changed, s.deadline, nil
 }
 
 func (s *stream) read(p []byte) (int, error) {
 	for {
-		n, err, changed, deadline := s.try(p)
+		n, changed, deadline, err := s.try(p)
 		if changed == nil {
 			return n, err
 		}

@@ -212,8 +212,9 @@ func (p *Plan) Refresh(ctx context.Context) (*Plan, error) {
 	if err != nil {
 		return p, err
 	}
-	if samePolicy(p.result.Policy, n.result.Policy) {
-		return p, nil
+	unlearned := n.result.Policy == nil && (n.result.Indeterminate || n.result.Failure != nil)
+	if unlearned || samePolicy(p.result.Policy, n.result.Policy) {
+		return p, nil // not knowing better is no news (R4)
 	}
 	return n, nil
 }

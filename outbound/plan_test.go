@@ -256,6 +256,8 @@ func TestRefresh(t *testing.T) {
 		{name: "a policy taken back to testing", now: testingMX(), changed: true, nextHost: "any.test", nextCause: mtasts.CauseTesting},
 		{name: "a policy that is gone", now: none, changed: true, nextHost: "any.test", nextCause: mtasts.CauseAbsent},
 		{name: "another id for the same policy", now: newID},
+		{name: "DNS does not answer", now: indeterminate()}, // R4
+		{name: "the policy cannot be fetched", now: failedOnce},
 		{name: "no answer", err: errors.New("later")},
 	} {
 		t.Run(r.name, func(t *testing.T) {

@@ -136,8 +136,8 @@ func (s *Session) TLSConfig() *tls.Config { return s.config() }
 
 // Done judges what came of a connection that used TLSConfig. It is to be called
 // once, after the client's EHLO on top of TLS where there is one, with the state
-// of the connection (zero where there is no TLS) and the client's error. What
-// it makes of the two:
+// of the connection (zero where there is no TLS) and the client's error, in which
+// an SMTP reply is a [*textproto.Error], as in net/smtp. What it makes of the two:
 //
 //	handshake complete, no error or an SMTP reply   TLS stands, and is judged
 //	handshake complete, a TLS alert                 failed: the server wants a client certificate, say

@@ -486,6 +486,7 @@ func TestPeerIsCleaned(t *testing.T) {
 	for text, want := range map[string]string{
 		"mx.example.com ESMTP ready":   "mx.example.com",
 		"MX.Example.com.":              "mx.example.com",
+		"mx.example.com\nPIPELINING":   "mx.example.com",
 		"[8.8.8.8] at your service":    "[8.8.8.8]",
 		"[IPv6:2001:4860:4860::8888]":  "[IPv6:2001:4860:4860::8888]",
 		"[ipv6:2001:4860:4860::8888]":  "[IPv6:2001:4860:4860::8888]",

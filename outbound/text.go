@@ -47,10 +47,17 @@ func quote(s string) string {
 	return strconv.QuoteToASCII(s)
 }
 
-// shown is a name as errors show it: canonical where it is one, else quoted.
+// shown is a name or an address as errors show it: canonical where it is one,
+// else quoted.
 func shown(name string) string {
 	if canonical, err := dnsname.Host(name); err == nil {
 		return canonical
+	}
+	switch a, ok := parseAddress(name); {
+	case ok && strings.HasPrefix(name, "["):
+		return literal(a)
+	case ok:
+		return a.String()
 	}
 	return quote(name)
 }
@@ -84,7 +91,10 @@ func literal(a netip.Addr) string {
 // reply to EHLO, which is the first word there. What is no name, and what
 // tells of addresses inside a network, is dropped (R16).
 func heloName(text string) string {
-	word, _, _ := strings.Cut(text, " ")
+	word := text
+	if end := strings.IndexAny(text, " \t\r\n"); end >= 0 {
+		word = text[:end]
+	}
 	if name, err := dnsname.Host(word); err == nil {
 		return name
 	}
