@@ -1,9 +1,9 @@
 package mtasts
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -131,9 +131,10 @@ func classify(err error) (tlsrpt.ResultType, string) {
 	if errors.Is(err, publicaddr.ErrNoAddress) {
 		return tlsrpt.STSPolicyFetchError, tlsrpt.ReasonNoAddress
 	}
-	if isCertificateError(err) {
-		for _, f := range tlsrpt.Classify(err) {
-			return tlsrpt.STSWebPKIInvalid, webPKIReason(f)
+	failures := tlsrpt.Classify(err)
+	for _, f := range failures {
+		if reason, ok := webPKIReason(f); ok {
+			return tlsrpt.STSWebPKIInvalid, reason
 		}
 	}
 	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
@@ -145,7 +146,7 @@ func classify(err error) (tlsrpt.ResultType, string) {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 		return tlsrpt.STSPolicyFetchError, tlsrpt.ReasonConnection
 	}
-	for _, f := range tlsrpt.Classify(err) {
+	for _, f := range failures {
 		if f.Reason != "" && f.Reason != tlsrpt.ReasonUnknown {
 			return tlsrpt.STSPolicyFetchError, f.Reason
 		}
@@ -153,28 +154,19 @@ func classify(err error) (tlsrpt.ResultType, string) {
 	return tlsrpt.STSPolicyFetchError, tlsrpt.ReasonHTTP
 }
 
-// isCertificateError tells a certificate that did not verify, which is the
-// policy host's authentication, from a handshake that failed otherwise.
-func isCertificateError(err error) bool {
-	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
-	if !ok {
-		_, ok = errors.AsType[x509.HostnameError](err)
+// webPKIReason is the reason for a failure that is one of the certificate,
+// which is what authenticates the policy host; what its type says moves into
+// the reason, as the type becomes sts-webpki-invalid.
+func webPKIReason(f tlsrpt.Failure) (string, bool) {
+	switch f.Type {
+	case tlsrpt.CertificateExpired:
+		return cmp.Or(f.Reason, tlsrpt.ReasonExpired), true
+	case tlsrpt.CertificateHostMismatch:
+		return cmp.Or(f.Reason, tlsrpt.ReasonHostMismatch), true
+	case tlsrpt.CertificateNotTrusted:
+		return cmp.Or(f.Reason, tlsrpt.ReasonInvalidChain), true
 	}
-	return ok
-}
-
-// webPKIReason keeps what the type of a certificate failure says in its reason:
-// the type itself becomes sts-webpki-invalid.
-func webPKIReason(f tlsrpt.Failure) string {
-	switch {
-	case f.Reason != "":
-		return f.Reason
-	case f.Type == tlsrpt.CertificateExpired:
-		return tlsrpt.ReasonExpired
-	case f.Type == tlsrpt.CertificateHostMismatch:
-		return tlsrpt.ReasonHostMismatch
-	}
-	return tlsrpt.ReasonInvalidChain
+	return "", false
 }
 
 // AddrResolver looks up the addresses of a name. A *[resolver.Client] or a
