@@ -71,13 +71,14 @@ type Client struct {
 	Trace *Trace
 
 	once     sync.Once
-	base     time.Time // what every instant counts from
+	clock    *clock
 	resolver Resolver
 	http     http.RoundTripper
 	logger   *slog.Logger
 	trace    Trace
 	warnings limiter
 
+	hot      hot
 	memory   *memory
 	absences cache.LRU[absence]
 	looks    cache.LRU[look]
@@ -98,7 +99,7 @@ type Client struct {
 }
 
 func (c *Client) start() {
-	c.base = time.Now()
+	c.clock, c.hot = newClock(), newHot()
 	c.resolver, c.http, c.logger = c.Resolver, c.Transport, c.Logger
 	if c.resolver == nil {
 		c.resolver = &resolver.Client{}
@@ -126,8 +127,6 @@ func (c *Client) start() {
 	c.rescan = make(chan struct{}, 1)
 }
 
-func (c *Client) now() instant { return time.Since(c.base) }
-
 // open readies the Client and reports whether it may be used.
 func (c *Client) open() error {
 	c.once.Do(c.start)
@@ -153,6 +152,11 @@ func (c *Client) open() error {
 func (c *Client) Lookup(ctx context.Context, domain string) (Result, error) {
 	if err := c.open(); err != nil {
 		return Result{}, err
+	}
+	if latest, ok := c.clock.latest(); ok {
+		if r := c.hot.get(domain, latest); r != nil {
+			return *r, nil
+		}
 	}
 	name, err := dnsname.Domain(domain)
 	if err != nil {
@@ -201,8 +205,7 @@ func (c *Client) Forget(ctx context.Context, domain string) error {
 	if err != nil {
 		return nil
 	}
-	s := c.memory.shard(name)
-	s.Lock()
+	s := c.change(name)
 	defer s.Unlock()
 	if h := s.policies[name]; h != nil {
 		c.memory.remove(s, h)
@@ -226,16 +229,17 @@ func (c *Client) Policies(ctx context.Context) iter.Seq2[Result, error] {
 				yield(Result{}, err)
 				return
 			}
-			if now := c.now(); (h.fresh(now) || h.lapsed(now)) && !yield(c.result(&h, now), nil) {
+			if now := c.clock.now(); (h.fresh(now) || h.lapsed(now)) && !yield(c.result(&h, now), nil) {
 				return
 			}
 		}
-		for name, l := range c.looks.All() {
+		for name := range c.looks.All() {
 			if err := ctx.Err(); err != nil {
 				yield(Result{}, err)
 				return
 			}
-			if r, ok := c.settled(name, l, c.now()); ok && r.Policy == nil && r.Lapsed == nil && !yield(r, nil) {
+			r, ok := c.known(name)
+			if ok && r.Policy == nil && r.Lapsed == nil && (r.Failure != nil || r.Indeterminate) && !yield(r, nil) {
 				return
 			}
 		}
@@ -273,6 +277,7 @@ func (c *Client) Close() error {
 	c.looking.close()
 	c.fetching.close()
 	c.jobs.close()
+	c.clock.stop()
 	if t, ok := c.http.(interface{ CloseIdleConnections() }); ok && c.Transport == nil {
 		t.CloseIdleConnections()
 	}

@@ -15,14 +15,14 @@ import (
 // memory then says.
 func (c *Client) discover(ctx context.Context, name string) (Result, error) {
 	const rounds = 4 // two are enough unless memory drops what we just learned
-	began := c.now()
+	began := c.clock.now()
 	parent := dnsname.Parent(name)
 	for range rounds {
 		if r, ok := c.known(name); ok {
 			return r, nil
 		}
 		l, ok := c.lookFor(name)
-		if !ok || c.now() >= l.nextTXT {
+		if !ok || c.clock.now() >= l.nextTXT {
 			if err := c.lookTXT(ctx, name, parent, began); err != nil {
 				return Result{}, err
 			}
@@ -35,7 +35,7 @@ func (c *Client) discover(ctx context.Context, name string) (Result, error) {
 
 func (c *Client) refresh(ctx context.Context, name string) (Result, error) {
 	parent := dnsname.Parent(name)
-	now := c.now()
+	now := c.clock.now()
 	if err := c.lookTXT(ctx, name, parent, now-lookTogether); err != nil {
 		return Result{}, err
 	}
@@ -48,7 +48,7 @@ func (c *Client) refresh(ctx context.Context, name string) (Result, error) {
 	if l.fails > 0 {
 		lastGET = max(lastGET, l.lastFail)
 	}
-	if (l.id != h.id || now-lastGET >= stale) && !l.backedOff(now) {
+	if (l.id != h.id() || now-lastGET >= stale) && !l.backedOff(now) {
 		return c.get(ctx, name, parent, errand{began: now, renew: true})
 	}
 	return c.result(&h, now), nil
@@ -126,10 +126,9 @@ func (c *Client) askTXT(name string, since instant) error {
 // noteRecord keeps what a valid record said.
 func (c *Client) noteRecord(name string, a resolver.Answer[string], rec Record) {
 	ttl := clampTTL(a.TTL, minTXT, maxTXT)
-	s := c.memory.shard(name)
-	s.Lock()
+	s := c.change(name)
 	defer s.Unlock()
-	now := c.now()
+	now := c.clock.now()
 	if h := s.policies[name]; h != nil && h.fresh(now) {
 		h.checked, h.ttl = now, uint16(ttl/time.Second)
 		l := h.lookOf()
@@ -137,20 +136,10 @@ func (c *Client) noteRecord(name string, a resolver.Answer[string], rec Record) 
 		h.set(l)
 		return
 	}
-	l := c.lookUnder(s, name)
+	l, _ := c.lookUnder(s.policies[name], name)
 	l.found(rec.ID, now, ttl)
 	c.looks.Put(name, l)
 	c.absences.Delete(name)
-}
-
-// lookUnder is lookFor under the shard's lock.
-func (c *Client) lookUnder(s *shard, name string) look {
-	l, ok := c.looks.Get(name)
-	if h := s.policies[name]; !ok && h != nil {
-		l = h.lookOf()
-		l.weaker, l.record = nil, nil
-	}
-	return l
 }
 
 // found notes a valid record. That a GET failed counts while the id is the same.
@@ -175,10 +164,9 @@ func (l *look) unanswered(now instant, least time.Duration) {
 // fresh policy that is a failure to report and nothing more (RFC 8461, section
 // 3.1); else it is an absence.
 func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error) {
-	s := c.memory.shard(name)
-	s.Lock()
+	s := c.change(name)
 	defer s.Unlock()
-	now := c.now()
+	now := c.clock.now()
 	h := s.policies[name]
 	if h != nil && h.fresh(now) {
 		ttl := clampTTL(a.TTL, minTXT, maxAbsence)
@@ -203,10 +191,9 @@ func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error)
 
 // noteSilence keeps that DNS did not answer.
 func (c *Client) noteSilence(name string, why error) {
-	s := c.memory.shard(name)
-	s.Lock()
+	s := c.change(name)
 	defer s.Unlock()
-	now := c.now()
+	now := c.clock.now()
 	if h := s.policies[name]; h != nil && h.fresh(now) {
 		l := h.lookOf()
 		l.unanswered(now, minTXT)
@@ -214,7 +201,7 @@ func (c *Client) noteSilence(name string, why error) {
 		h.set(l)
 		return
 	}
-	l := c.lookUnder(s, name)
+	l, _ := c.lookUnder(s.policies[name], name)
 	l.unanswered(now, 0)
 	c.looks.Put(name, l)
 }
@@ -234,16 +221,16 @@ func (h *held) lookOf() look {
 	if h.state != nil {
 		return *h.state
 	}
-	return look{id: h.id, nextTXT: h.checked + instant(h.ttl)*time.Second, lastTXT: h.checked}
+	return look{id: h.id(), nextTXT: h.checked + instant(h.ttl)*time.Second, lastTXT: h.checked}
 }
 
 // set gives h a new state, or none if it has nothing to say.
 func (h *held) set(l look) {
+	l.begun = 0
 	h.state = &l
-	if l.id == h.id && !l.silent && l.fails == 0 && l.record == nil && l.weaker == nil && l.noGET == 0 {
+	if l.id == h.id() && !l.silent && l.fails == 0 && l.record == nil && l.weaker == nil && l.noGET == 0 {
 		h.state = nil
 	}
-	h.plan()
 }
 
 // errand is what a caller wants of a GET: a policy where none is fresh, or a

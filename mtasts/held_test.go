@@ -442,14 +442,11 @@ func TestTheBudgetOfGETs(t *testing.T) {
 func TestAnOlderGETNeverReplacesANewerOne(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client) {
 		w.publish("example.com", "1", text(ModeEnforce, day, "mx.example.com"))
+		lookup(t, c, "other.example")
 		time.Sleep(time.Hour)
 		r := lookup(t, c, "example.com")
-		old, err := ParsePolicy(text(ModeNone, day))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, start := range []instant{c.now() - time.Second, c.now()} { // a tie is no later
-			if got := c.notePolicy("example.com", look{id: "0"}, old, "", start); got.Policy != r.Policy {
+		for _, start := range []instant{time.Hour - time.Second, time.Hour} { // a tie is no later
+			if got := install(t, c, "example.com", "0", text(ModeNone, day), start); got.Policy != r.Policy {
 				t.Errorf("the older GET gave %+v", got)
 			}
 			wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
@@ -462,13 +459,13 @@ func TestNothingHidesAFreshPolicy(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client) {
 		w.publish("example.com", "1", text(ModeEnforce, day, "mx.example.com"))
 		lookup(t, c, "example.com")
-		c.absences.Put("example.com", newAbsence(c.now(), maxAbsence))
+		c.absences.Put("example.com", newAbsence(c.clock.now(), maxAbsence))
 		wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
-		c.looks.Put("example.com", look{id: "1", silent: true, nextTXT: c.now() + time.Hour})
+		c.looks.Put("example.com", look{id: "1", silent: true, nextTXT: c.clock.now() + time.Hour})
 		wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
 		wantMode(t, c.lastLook(Result{Domain: "example.com", Indeterminate: true}), ModeEnforce)
 		// An answer from DNS that comes in late is no absence either (R2).
-		if err := c.askTXT("example.com", c.now()+1); err != nil {
+		if err := c.askTXT("example.com", c.clock.now()+1); err != nil {
 			t.Fatal(err)
 		}
 		w.set("example.com", func(d *domain) { d.txt = nil })

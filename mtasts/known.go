@@ -1,8 +1,6 @@
 package mtasts
 
-import (
-	"time"
-)
+import "time"
 
 // absence is "the domain has no record": when DNS said so, and for how many
 // seconds that counts. Most of the domains mail goes to are absences, so it is
@@ -22,54 +20,27 @@ func (a absence) expires() instant {
 	return a.checked() + instant(a&(1<<absenceBits-1))*time.Second
 }
 
-// known answers from memory, if memory has an answer. What lets mail go in
-// clear is read first and the policies last, so that no such answer is given
-// beside a fresh policy, whatever is installed in between (R4).
-func (c *Client) known(name string) (Result, bool) {
-	now := c.now()
-	a, absent := c.absences.Get(name)
-	r, fresh := c.held(name, now)
-	switch {
-	case fresh:
-		return r, true
-	case absent && now < a.expires():
-		r.Checked = c.base.Add(a.checked())
-		return r, true
-	}
-	l, ok := c.lookFor(name)
-	if !ok {
-		return Result{}, false
-	}
-	if r, ok = c.settled(name, l, now); !ok {
-		return Result{}, false
-	}
-	return c.lastLook(r), true
-}
-
-// held answers with the policy in force, if there is one, and starts what is
-// due for it. Else the Result has the domain, and the policy that lapsed lately.
-func (c *Client) held(name string, now instant) (r Result, fresh bool) {
-	r.Domain = name
+// known answers from memory, if memory has an answer, and starts what is due. All
+// that is known of a domain changes under one lock, the shard's, so no answer that
+// lets mail go in clear is given beside a fresh policy (R4).
+func (c *Client) known(name string) (r Result, ok bool) {
+	now := c.clock.now()
 	s := c.memory.shard(name)
 	s.Lock()
 	h := s.policies[name]
-	if h == nil {
-		s.Unlock()
-		return r, false
-	}
-	if !h.fresh(now) {
-		if h.lapsed(now) {
-			r.Lapsed = h.policy
-		}
-		s.Unlock()
-		return r, false
+	if h == nil || !h.fresh(now) {
+		defer s.Unlock()
+		return c.without(name, h, now)
 	}
 	c.memory.touch(s, h, now)
-	due := now >= h.wake
+	r = c.applied(h)
+	next := h.due()
+	due := now >= next
 	if due {
-		h.wake = now + retryWake
+		h.begin(now)
+	} else {
+		c.keep(r, now, min(next, h.expires()+1))
 	}
-	c.fill(&r, h)
 	s.Unlock()
 	if due {
 		c.attendSoon(name)
@@ -77,34 +48,63 @@ func (c *Client) held(name string, now instant) (r Result, fresh bool) {
 	return r, true
 }
 
-// lookFor returns what discovery saw of a domain without a fresh policy: for
-// one whose policy expired that is what was seen while it held.
-func (c *Client) lookFor(name string) (look, bool) {
-	if l, ok := c.looks.Get(name); ok {
-		return l, true
+// without answers for a domain without a fresh policy: with an absence, with
+// the silence of DNS a moment ago, or with the failure of the GET for the id. h is
+// what is held all the same, or nil. Under the shard's lock.
+func (c *Client) without(name string, h *held, now instant) (r Result, ok bool) {
+	r.Domain = name
+	if h != nil && h.lapsed(now) {
+		r.Lapsed = h.policy
 	}
-	if h, ok := c.snapshot(name); ok {
-		return h.lookOf(), true
+	if a, ok := c.absences.Get(name); ok && now < a.expires() {
+		r.Checked = c.clock.wall(a.checked())
+		c.keep(r, now, a.expires())
+		return r, true
 	}
-	return look{}, false
-}
-
-// settled turns a look into an answer, if it is one: DNS was silent a moment
-// ago, or the GET for the id failed. An answer has no policy.
-func (c *Client) settled(name string, l look, now instant) (Result, bool) {
-	r := Result{Domain: name}
-	switch {
-	case now >= l.nextTXT:
+	switch l, ok := c.lookUnder(h, name); {
+	case !ok || now >= l.nextTXT:
 		return r, false
 	case l.silent:
 		r.Indeterminate = true
 		return r, true
 	case l.backedOff(now):
-		r.Checked = c.base.Add(l.lastTXT)
+		r.Checked = c.clock.wall(l.lastTXT)
 		r.Failure = l.tell()
 		return r, true
 	}
 	return r, false
+}
+
+// keep keeps an answer ready to hand out. Under the shard's lock.
+func (c *Client) keep(r Result, now, until instant) {
+	c.hot.keep(r, now, until)
+	c.clock.remember(now)
+}
+
+// change locks name's shard for a change of what is known of it.
+func (c *Client) change(name string) *shard {
+	s := c.memory.shard(name)
+	s.Lock()
+	c.hot.drop(name)
+	return s
+}
+
+// lookFor returns what discovery saw of a domain without a fresh policy: for
+// one whose policy expired that is what was seen while it held.
+func (c *Client) lookFor(name string) (look, bool) {
+	s := c.memory.shard(name)
+	s.Lock()
+	defer s.Unlock()
+	return c.lookUnder(s.policies[name], name)
+}
+
+// lookUnder is lookFor under the shard's lock.
+func (c *Client) lookUnder(h *held, name string) (l look, ok bool) {
+	if l, ok = c.looks.Get(name); !ok && h != nil {
+		l, ok = h.lookOf(), true
+		l.weaker, l.record = nil, nil
+	}
+	return l, ok
 }
 
 // lastLook replaces r, an answer without a policy, by a policy that was
@@ -113,7 +113,7 @@ func (c *Client) lastLook(r Result) Result {
 	s := c.memory.shard(r.Domain)
 	s.Lock()
 	defer s.Unlock()
-	now := c.now()
+	now := c.clock.now()
 	h := s.policies[r.Domain]
 	switch {
 	case h == nil:
@@ -126,20 +126,24 @@ func (c *Client) lastLook(r Result) Result {
 }
 
 // result is what h says at the moment now; under the shard's lock, or of a copy.
-func (c *Client) result(h *held, now instant) (r Result) {
-	c.fill(&r, h)
+func (c *Client) result(h *held, now instant) Result {
+	r := c.applied(h)
 	if !h.fresh(now) {
 		r.Policy, r.Lapsed = nil, h.policy
 	}
 	return r
 }
 
-func (c *Client) fill(r *Result, h *held) {
-	r.Domain, r.Policy, r.ID = h.domain, h.policy, h.id
-	r.Fetched, r.Checked, r.Expires = c.base.Add(h.fetched), c.base.Add(h.checked), c.base.Add(h.expires())
+// applied is the Result in which h's policy is in force, fresh or not.
+func (c *Client) applied(h *held) Result {
+	r := Result{
+		Domain: h.domain(), Policy: h.policy, ID: h.id(),
+		Fetched: c.clock.wall(h.fetched), Checked: c.clock.wall(h.checked), Expires: c.clock.wall(h.expires()),
+	}
 	if h.state != nil {
 		r.Failure = h.state.tell()
 	}
+	return r
 }
 
 // orNil keeps a nil *Error from becoming an error that is not nil.

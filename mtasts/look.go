@@ -40,6 +40,7 @@ type look struct {
 	failure *Error // of the last of them
 
 	noGET  instant  // no GET before: none was left of the domain's share
+	begun  instant  // a Lookup started what was due
 	record *Error   // what is amiss with the record while a policy is in force
 	weaker *pending // a weaker policy that waits to be confirmed (R29)
 }
@@ -102,7 +103,7 @@ func (h *held) nextGET() instant {
 func (h *held) dueGET() instant {
 	l := h.state
 	switch {
-	case l == nil || l.fails == 0 && h.knownID() == h.id && l.weaker == nil:
+	case l == nil || l.fails == 0 && h.knownID() == h.id() && l.weaker == nil:
 		every := min(maxRenewal, max(h.policy.MaxAge/renewalShare, minRenewal))
 		return h.fetched + every - every/10*instant(h.jitter)/256
 	case l.weaker != nil:
@@ -111,7 +112,7 @@ func (h *held) dueGET() instant {
 		return 0 // an id that was not tried yet
 	}
 	wait := min(backOff<<min(l.fails-1, 10), maxBackOff)
-	if l.failID == h.id { // a renewal
+	if l.failID == h.id() { // a renewal
 		wait = [...]time.Duration{10 * time.Minute, 30 * time.Minute, time.Hour}[min(l.fails, 3)-1]
 	}
 	// Towards the end of its life the tries come closer, so that whoever stops
@@ -120,5 +121,19 @@ func (h *held) dueGET() instant {
 	return l.lastFail + min(wait, max(left, time.Minute))
 }
 
-// plan sets when a Lookup should next start something.
-func (h *held) plan() { h.wake = min(h.nextTXT(), h.nextGET()) }
+// due is when a Lookup has something to start: an id check or a GET. What one
+// started and no place was free for is started again by a later one.
+func (h *held) due() instant {
+	due := min(h.nextTXT(), h.nextGET())
+	if h.state != nil && h.state.begun > 0 {
+		due = max(due, h.state.begun+retryDue)
+	}
+	return due
+}
+
+// begin notes that what is due was started.
+func (h *held) begin(now instant) {
+	l := h.lookOf()
+	l.begun = now
+	h.state = &l
+}

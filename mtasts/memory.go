@@ -2,6 +2,7 @@ package mtasts
 
 import (
 	"hash/maphash"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -9,14 +10,9 @@ import (
 	"github.com/strictmx/strictmx/internal/dnsname"
 )
 
-// instant is a moment as the time since the Client's first use, by the
-// monotonic clock: a wall clock that steps makes no policy immortal and ends
-// none before its time (R23).
-type instant = time.Duration
-
 const (
 	defaultCapacity = 100_000
-	maxShards       = 64
+	maxShards       = 48 // fills the tables of Go's maps well at a million policies
 	minPerShard     = 1024 // fewer entries than this are not worth a shard
 
 	// bytesPerPolicy times the capacity is the budget in bytes (R11). A policy
@@ -33,10 +29,10 @@ const (
 )
 
 // held is a policy in memory, and all that is known of its domain. A shard's
-// lock guards it; what is inside policy and state is never changed.
+// lock guards it; what is inside policy and state is never changed. There may be
+// a million of them: it is 80 bytes.
 type held struct {
-	domain string
-	id     string
+	names  string // the domain, and the id the policy was fetched under
 	policy *Policy
 	// state is what the last looks said, where that is more than "the record
 	// has our id, and the last GET succeeded"; else nil.
@@ -44,15 +40,33 @@ type held struct {
 
 	fetched instant // start of the GET
 	checked instant // last answer to the question for the id
-	wake    instant // when a Lookup has something to start: an id check or a GET
 
-	minute uint32 // last use, in minutes
-	ttl    uint16 // seconds from checked to the next id check
-	days   uint8  // number of days on which it was used, up to 255
-	jitter uint8  // 1/256ths of the time by which its GET comes earlier
+	minute    uint32 // last use, in minutes
+	ttl       uint16 // seconds from checked to the next id check
+	days      uint8  // number of days on which it was used, up to 255
+	jitter    uint8  // 1/256ths of the time by which its GET comes earlier
+	domainLen uint8  // of names
 
 	prev, next *held // in the list of its rank, most recently used first
 }
+
+// newHeld parses the text that was served for a domain. All strings in the
+// result are cut from one.
+func newHeld(domain, id, text string, start instant) (*held, error) {
+	all := domain + id + text
+	names := all[:len(domain)+len(id)]
+	p, err := parsePolicy(all[len(names):])
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxKeptBytes {
+		names = strings.Clone(names)
+	}
+	return &held{names: names, domainLen: uint8(len(domain)), policy: p, fetched: start, checked: start, jitter: uint8(rand.N(256))}, nil
+}
+
+func (h *held) domain() string { return h.names[:h.domainLen] }
+func (h *held) id() string     { return h.names[h.domainLen:] }
 
 func (h *held) expires() instant        { return h.fetched + h.policy.MaxAge }
 func (h *held) fresh(now instant) bool  { return now <= h.expires() } // inclusive: STS-84
@@ -77,7 +91,7 @@ const (
 )
 
 func (h *held) cost() int {
-	n := heldOverhead + len(h.domain) + len(h.id) + len(h.policy.text)
+	n := heldOverhead + len(h.names) + len(h.policy.text)
 	for _, mx := range h.policy.MX {
 		n += 16 + len(mx)
 	}
@@ -129,10 +143,7 @@ type shard struct {
 }
 
 func newMemory(capacity int, evicted func(*held)) *memory {
-	n := 1
-	for n < maxShards && capacity/(2*n) >= minPerShard {
-		n *= 2
-	}
+	n := min(max(capacity/minPerShard, 1), maxShards)
 	m := &memory{shards: make([]shard, n), seed: maphash.MakeSeed(), capacity: (capacity + n - 1) / n, evicted: evicted}
 	for i := range m.shards {
 		s := &m.shards[i]
@@ -172,18 +183,18 @@ func (m *memory) touch(s *shard, h *held, now instant) {
 
 // put installs h for its domain in place of what was there; under s's lock.
 func (m *memory) put(s *shard, h *held, now instant) {
-	if old := s.policies[h.domain]; old != nil {
+	if old := s.policies[h.domain()]; old != nil {
 		h.minute, h.days = old.minute, old.days
 		m.remove(s, old)
 	}
-	parent := dnsname.Parent(h.domain)
+	parent := dnsname.Parent(h.domain())
 	if !m.admit(s, h, parent) {
 		return
 	}
 	if s.policies == nil {
 		s.policies = make(map[string]*held)
 	}
-	s.policies[h.domain] = h
+	s.policies[h.domain()] = h
 	s.bytes += h.cost()
 	h.linkAfter(&s.lists[h.rank()])
 	if h.rank() == protectedRank {
@@ -196,13 +207,13 @@ func (m *memory) put(s *shard, h *held, now instant) {
 }
 
 func (m *memory) remove(s *shard, h *held) {
-	delete(s.policies, h.domain)
+	delete(s.policies, h.domain())
 	s.bytes -= h.cost()
 	h.unlink()
 	if h.rank() == protectedRank {
 		s.protected--
 	}
-	m.addParent(dnsname.Parent(h.domain), -1)
+	m.addParent(dnsname.Parent(h.domain()), -1)
 }
 
 // evict removes the policy whose loss costs least: an expired one if one is
@@ -259,7 +270,7 @@ func (m *memory) admit(s *shard, h *held, parent string) bool {
 	for r := 0; r <= h.rank() && r < protectedRank; r++ {
 		head := &s.lists[r]
 		for v := head.prev; v != head && seen < look; v = v.prev {
-			if seen++; v.domain == parent || strings.HasSuffix(v.domain, suffix) {
+			if seen++; v.domain() == parent || strings.HasSuffix(v.domain(), suffix) {
 				m.drop(s, v)
 				return true
 			}

@@ -26,15 +26,20 @@ const (
 // names another host or lowers the mode. Of two lines with one key the first
 // counts, and the other is not looked at.
 func ParsePolicy(text string) (*Policy, error) {
+	if len(text) <= maxKeptBytes {
+		// A copy, so that the policy holds on to nothing but what it keeps.
+		text = strings.Clone(text)
+	}
+	return parsePolicy(text)
+}
+
+// parsePolicy parses a text that is the policy's to keep, if it is short enough
+// to be kept as a whole: then all that is cut from it costs no memory of its own.
+func parsePolicy(text string) (*Policy, error) {
 	if len(text) > maxPolicyBytes {
 		return nil, &ParseError{Reason: reasonTooLarge}
 	}
 	p := parser{whole: len(text) <= maxKeptBytes}
-	if p.whole {
-		// A copy, so that the policy holds on to nothing but what it keeps, and all
-		// that is cut from it costs no memory of its own.
-		text = strings.Clone(text)
-	}
 	if err := p.parse(text); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -16,7 +15,7 @@ const (
 	budgetBurst = 3               // GETs for one domain, whatever for, R7
 	budgetEvery = 5 * time.Minute // and one more
 
-	retryWake    = 30 * time.Second // until a Lookup asks again for what no place was free for
+	retryDue     = 30 * time.Second // until a Lookup starts again what no place was free for
 	confirmAfter = time.Hour        // R29
 	// maxInvalidText of a text that is no policy are kept beside the failure, for
 	// its owner to see (RPT-122).
@@ -48,7 +47,7 @@ func (c *Client) refund(name string) {
 // changes. A policy that was fetched since the caller began is its to use, even
 // if the max_age is 0 (AMB-11).
 func (c *Client) fetch(name string, e errand) (Result, error) {
-	start := c.now()
+	start := c.clock.now()
 	h, ok := c.snapshot(name)
 	fresh := ok && h.fresh(start)
 	if ok && h.fetched >= e.began || fresh && !e.renew {
@@ -69,24 +68,27 @@ func (c *Client) fetch(name string, e errand) (Result, error) {
 	}
 	if turn, ok := errors.AsType[*turnError](err); ok {
 		c.refund(name)
-		c.postpone(name, c.now()+turn.wait)
+		c.postpone(name, c.clock.now()+turn.wait)
 		return Result{}, err
 	}
-	var p *Policy
-	var failure *Error
+	next := &held{}
 	if err == nil {
-		p, err = ParsePolicy(text)
+		next, err = newHeld(name, l.id, text, start)
 	}
+	var failure *Error
 	if err != nil {
-		failure = policyError(name, text, err)
+		next, failure = &held{}, policyError(name, text, err)
 	}
 	if c.trace.Fetched != nil {
-		c.trace.Fetched(Fetch{Domain: name, ID: l.id, Start: c.base.Add(start), Duration: c.now() - start, Policy: p, Err: failure.orNil()})
+		c.trace.Fetched(Fetch{
+			Domain: name, ID: l.id, Start: c.clock.wall(start), Duration: c.clock.now() - start,
+			Policy: next.policy, Err: failure.orNil(),
+		})
 	}
 	if failure != nil {
 		return c.noteFailure(name, l.id, failure), nil
 	}
-	return c.notePolicy(name, l, p, text, start), nil
+	return c.notePolicy(next, l, text), nil
 }
 
 func policyError(name, text string, err error) *Error {
@@ -98,12 +100,6 @@ func policyError(name, text string, err error) *Error {
 		e.Type, e.Reason, e.Err = fe.Type, fe.Reason, fe.Err
 	}
 	return e
-}
-
-// applied is the Result in which h's policy is in force, fresh or not.
-func (c *Client) applied(h *held) (r Result) {
-	c.fill(&r, h)
-	return r
 }
 
 func busyUnless(ok bool) error {
@@ -130,8 +126,7 @@ func (c *Client) standIn(name string, now, refill instant) (Result, error) {
 
 // postpone keeps renewals from being tried before the moment given.
 func (c *Client) postpone(name string, until instant) {
-	s := c.memory.shard(name)
-	s.Lock()
+	s := c.change(name)
 	defer s.Unlock()
 	if h := s.policies[name]; h != nil {
 		l := h.lookOf()
@@ -143,17 +138,16 @@ func (c *Client) postpone(name string, until instant) {
 // noteFailure keeps that the GET for id failed. A fresh policy stays in force,
 // with its id, so that the new one is tried again (RFC 8461, section 3.3; STS-89).
 func (c *Client) noteFailure(name, id string, failure *Error) Result {
-	s := c.memory.shard(name)
-	s.Lock()
-	now := c.now()
+	s := c.change(name)
+	now := c.clock.now()
 	h := s.policies[name]
 	if h == nil || !h.fresh(now) {
-		l := c.lookUnder(s, name)
+		l, _ := c.lookUnder(h, name)
 		l.fail(id, failure, now)
 		c.looks.Put(name, l)
 		r := Result{Domain: name, Failure: failure}
 		if l.lastTXT != 0 {
-			r.Checked = c.base.Add(l.lastTXT)
+			r.Checked = c.clock.wall(l.lastTXT)
 		}
 		if h != nil && h.lapsed(now) {
 			r.Lapsed = h.policy
@@ -188,59 +182,65 @@ func (l *look) fail(id string, failure *Error, now instant) {
 }
 
 // notePolicy installs a policy, and with it its id and the time of the GET, in
-// one step (STS-91), unless a later GET did so first (R5).
-func (c *Client) notePolicy(name string, l look, p *Policy, text string, start instant) Result {
-	s := c.memory.shard(name)
-	s.Lock()
-	now := c.now()
-	old := s.policies[name]
-	if old != nil && start <= old.fetched {
-		r := c.result(old, now)
-		s.Unlock()
-		return r
-	}
-	was, hadFresh := Result{}, old != nil && old.fresh(now)
+// one step (STS-91), unless a later GET did so first (R5). l is what had been seen
+// of the domain when the GET began.
+func (c *Client) notePolicy(h *held, l look, text string) Result {
+	name := h.domain()
+	s := c.change(name)
+	now := c.clock.now()
+	var was Result
 	weaker := false
-	if hadFresh {
+	old := s.policies[name]
+	if old != nil && h.fetched <= old.fetched {
+		defer s.Unlock()
+		return c.result(old, now)
+	}
+	if old != nil && old.fresh(now) {
 		was = c.result(old, now)
-		weaker = weakens(old.policy, p)
-		if weaker && c.ConfirmWeaker && !old.confirms(text, start) {
-			r := c.result(old, now)
+		weaker = weakens(old.policy, h.policy)
+		if weaker && c.ConfirmWeaker && !old.confirms(text, h.fetched) {
 			s.Unlock()
-			c.warn("a weaker policy waits to be confirmed", "domain", name, "held", old.policy, "served", p)
-			return r
+			c.warn("a weaker policy waits to be confirmed", "domain", name, "held", old.policy, "served", h.policy)
+			return was
 		}
 	}
-	h := &held{domain: name, id: l.id, policy: p, fetched: start, checked: start, jitter: uint8(rand.N(256))}
-	h.ttl = uint16(clampTTL(l.nextTXT-start, minTXT, maxTXT) / time.Second)
-	if l.lastTXT != 0 {
-		h.checked = l.lastTXT
-		h.ttl = uint16(clampTTL(l.nextTXT-l.lastTXT, minTXT, maxTXT) / time.Second)
-	}
-	if l.silent || l.record != nil { // still amiss, which the policy cannot mend
-		h.state = &look{id: l.id, nextTXT: l.nextTXT, lastTXT: l.lastTXT, silent: l.silent, silences: l.silences, record: l.record}
-	}
-	if p.Mode == ModeNone && p.MaxAge == 0 { // the owner is done with it (AMB-11)
-		if old != nil {
-			c.memory.remove(s, old)
-		}
-		c.looks.Delete(name)
-	} else {
-		h.plan()
-		if c.memory.put(s, h, now); s.policies[name] == h {
-			c.looks.Delete(name)
-		} else { // no room: what was seen of the record is kept all the same
-			c.looks.Put(name, h.lookOf())
-		}
-		if int64(h.nextGET()) < c.runNext.Load() {
-			c.wakeRun()
-		}
-	}
-	c.absences.Delete(name)
+	h.seen(l)
 	r := c.applied(h)
+	c.install(s, old, h, now)
 	s.Unlock()
 	c.announce(was, r, weaker)
 	return r
+}
+
+// seen takes over what had been seen of the record.
+func (h *held) seen(l look) {
+	if l.lastTXT != 0 {
+		h.checked = l.lastTXT
+	}
+	h.ttl = uint16(clampTTL(l.nextTXT-h.checked, minTXT, maxTXT) / time.Second)
+	if l.silent || l.record != nil { // still amiss, which the policy cannot mend
+		h.state = &look{id: l.id, nextTXT: l.nextTXT, lastTXT: l.lastTXT, silent: l.silent, silences: l.silences, record: l.record}
+	}
+}
+
+// install puts h into memory; under s's lock.
+func (c *Client) install(s *shard, old, h *held, now instant) {
+	name := h.domain()
+	c.absences.Delete(name)
+	c.looks.Delete(name)
+	if h.policy.Mode == ModeNone && h.policy.MaxAge == 0 { // the owner is done with it (AMB-11)
+		if old != nil {
+			c.memory.remove(s, old)
+		}
+		return
+	}
+	c.memory.put(s, h, now)
+	if s.policies[name] != h { // no room: what was seen of the record is kept all the same
+		c.looks.Put(name, h.lookOf())
+	}
+	if int64(h.nextGET()) < c.runNext.Load() {
+		c.wakeRun()
+	}
 }
 
 // confirms reports whether a weaker text was served before, long enough ago,
@@ -288,13 +288,13 @@ func (c *Client) attend(name string, ahead time.Duration) {
 	if !ok {
 		return
 	}
-	if now := c.now(); now >= h.nextTXT() {
+	if now := c.clock.now(); now >= h.nextTXT() {
 		_, _ = c.looking.do(c.ctx, name, noPlace, func() (struct{}, error) { return struct{}{}, c.askTXT(name, now) })
 		if h, ok = c.snapshot(name); !ok {
 			return
 		}
 	}
-	if now := c.now(); now+ahead >= h.nextGET() {
+	if now := c.clock.now(); now+ahead >= h.nextGET() {
 		_, _ = c.fetching.do(c.ctx, name, noPlace, func() (Result, error) { return c.fetch(name, errand{began: now, renew: true}) })
 	}
 }
@@ -302,7 +302,7 @@ func (c *Client) attend(name string, ahead time.Duration) {
 func noPlace(context.Context) (func(), error) { return func() {}, nil }
 
 func (c *Client) evicted(h *held) {
-	now := c.now()
+	now := c.clock.now()
 	if h.rank() == protectedRank && h.fresh(now) {
 		c.lost.Add(1)
 		c.warn("memory is full: an enforce policy in use was dropped; raise Capacity", "domain", h.domain)
@@ -314,7 +314,7 @@ func (c *Client) evicted(h *held) {
 
 // warn logs what others can cause, at a bounded rate (R16).
 func (c *Client) warn(msg string, args ...any) {
-	if suppressed, ok := c.warnings.allow(c.now()); ok {
+	if suppressed, ok := c.warnings.allow(c.clock.now()); ok {
 		if suppressed > 0 {
 			args = append(args, slog.Uint64("suppressed", suppressed))
 		}

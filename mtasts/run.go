@@ -41,15 +41,15 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 		due, next := c.due()
 		for _, h := range due {
-			if err := c.renewOne(ctx, h.domain); err != nil {
+			if err := c.renewOne(ctx, h.domain()); err != nil {
 				return err
 			}
 		}
 		if len(due) > 0 {
-			next = c.now() + shortestNap // some are left, or failed, or come back soon
+			next = c.clock.now() + shortestNap // some are left, or failed, or come back soon
 		}
 		c.runNext.Store(int64(next))
-		timer.Reset(max(next-c.now(), shortestNap))
+		timer.Reset(max(next-c.clock.now(), shortestNap))
 	}
 }
 
@@ -64,12 +64,12 @@ func (c *Client) wakeRun() {
 // due returns the policies to renew now, the most urgent first and not more
 // than one round is to take, and when the next one is due if there are none.
 func (c *Client) due() (due []held, next instant) {
-	now := c.now()
+	now := c.clock.now()
 	next = now + longestNap
 	for h := range c.memory.all {
 		switch {
 		case !h.fresh(now):
-			c.bury(h.domain)
+			c.bury(h.domain())
 		case h.policy.MaxAge < minRunAge || now-instant(h.minute)*time.Minute > usedLately:
 		case h.nextGET() <= now+runAhead:
 			due = append(due, h)
@@ -115,11 +115,10 @@ func (c *Client) renewOne(ctx context.Context, name string) error {
 
 // bury forgets a policy that expired too long ago to be told of.
 func (c *Client) bury(name string) {
-	s := c.memory.shard(name)
-	s.Lock()
+	s := c.change(name)
 	defer s.Unlock()
 	if h := s.policies[name]; h != nil {
-		if now := c.now(); !h.fresh(now) && !h.lapsed(now) {
+		if now := c.clock.now(); !h.fresh(now) && !h.lapsed(now) {
 			c.memory.remove(s, h)
 		}
 	}

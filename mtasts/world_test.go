@@ -205,3 +205,13 @@ func (w *world) want(t *testing.T, name string, asked, got int) {
 		t.Fatalf("at %v: %d TXT queries and %d GETs, want %d and %d", time.Now().UTC().Format("Jan 2 15:04:05"), a, g, asked, got)
 	}
 }
+
+// install makes c hold a policy as though a GET had fetched it.
+func install(t testing.TB, c *Client, name, id, text string, start instant) Result {
+	t.Helper()
+	h, err := newHeld(name, id, text, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.notePolicy(h, look{id: id, lastTXT: start, nextTXT: start + maxTXT}, text)
+}
