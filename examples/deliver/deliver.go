@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"net/smtp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/strictmx/strictmx/mtasts"
+	"github.com/strictmx/strictmx/outbound"
+	"github.com/strictmx/strictmx/resolver"
+	"github.com/strictmx/strictmx/tlsrpt"
+)
+
+// This file is the part to copy. All that a program needs to deliver under the
+// policies of its recipients is in newSender, and one call of SendMail.
+
+// network is where names, connections and trust come from. The zero value is the
+// real one.
+type network struct {
+	resolver  *resolver.Client
+	transport http.RoundTripper // to the policy hosts
+	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	port      string         // of the MX hosts
+	roots     *x509.CertPool // for MX hosts
+}
+
+// sender delivers mail, and notes what TLS-RPT has to tell about it.
+type sender struct {
+	policies *mtasts.Client
+	dialer   *outbound.Dialer
+	events   recorder
+	name     string // ours, in EHLO
+}
+
+func newSender(n network, name string, timeout time.Duration) *sender {
+	if n.resolver == nil {
+		n.resolver = new(resolver.Client)
+	}
+	s := &sender{name: name}
+	s.policies = &mtasts.Client{Resolver: n.resolver, Transport: n.transport}
+	s.dialer = &outbound.Dialer{
+		Enforcer: &outbound.Enforcer{
+			MTASTS:    s.policies,
+			Observer:  &s.events,
+			TLSConfig: &tls.Config{RootCAs: n.roots},
+			LocalName: name,
+		},
+		Resolver:    n.resolver,
+		Port:        n.port,
+		DialContext: n.dial,
+		Timeout:     timeout,
+	}
+	return s
+}
+
+// send delivers a message, and returns what became of it for each recipient.
+func (s *sender) send(ctx context.Context, from string, to []string, msg []byte) []outbound.Receipt {
+	return s.dialer.SendMail(ctx, outbound.Envelope{From: from, To: to}, msg)
+}
+
+// try finds out how a message would fare, domain by domain: it connects as send
+// does, with the same policies, and hangs up before MAIL FROM.
+func (s *sender) try(ctx context.Context, to []string) []outbound.Receipt {
+	var receipts []outbound.Receipt
+	seen := make(map[string]bool)
+	for _, recipient := range to {
+		domain := strings.ToLower(domainOf(recipient))
+		if !seen[domain] {
+			seen[domain] = true
+			r := s.tryDomain(ctx, domain)
+			r.Recipient = domain
+			receipts = append(receipts, r)
+		}
+	}
+	return receipts
+}
+
+func (s *sender) tryDomain(ctx context.Context, domain string) outbound.Receipt {
+	var failed outbound.Receipt
+	for conn, err := range s.dialer.Conns(ctx, outbound.Delivery{Domain: domain}) {
+		if err == nil {
+			if err = greet(ctx, conn, s.name); err == nil {
+				return outbound.Receipt{Host: conn.Session.Host(), Level: conn.Session.Level(), Code: 250}
+			}
+		}
+		// A host that may do better later is the domain's hope.
+		if r := receipt(domain, err); failed.Err == nil || !failed.Temporary() {
+			failed = r
+		}
+	}
+	return failed
+}
+
+// greet says EHLO and QUIT.
+func greet(ctx context.Context, conn *outbound.Conn, name string) error {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })() // ends any read or write
+	c, err := smtp.NewClient(conn, conn.Session.Host())
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		if err := c.Hello(name); err != nil {
+			return err
+		}
+	}
+	return c.Quit() // says EHLO first, if that was not said yet
+}
+
+// receipt makes a Receipt of an error of Conns, or of one of the SMTP client's.
+func receipt(domain string, err error) outbound.Receipt {
+	if e, ok := errors.AsType[*outbound.Error](err); ok {
+		return outbound.Receipt{Host: e.Host, Code: e.Code, EnhancedCode: e.EnhancedCode, Err: err}
+	}
+	e := &outbound.Error{Domain: domain, Code: 451, EnhancedCode: [3]int{4, 4, 2}, Err: err}
+	return outbound.Receipt{Code: e.Code, EnhancedCode: e.EnhancedCode, Err: e}
+}
+
+func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
+
+// recorder keeps every event. A mail server would count them by day instead, and
+// send the counts to those who asked for them (RFC 8460).
+type recorder struct {
+	mu     sync.Mutex // guards events
+	events []tlsrpt.Event
+}
+
+func (r *recorder) Observe(e tlsrpt.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+func (r *recorder) all() []tlsrpt.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
+}
+
+// sort puts the events in the order of the recipients; deliveries run side by side.
+func (r *recorder) sort(to []string) {
+	order := make(map[string]int)
+	for i, recipient := range to {
+		order[domainOf(recipient)] = i
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	slices.SortStableFunc(r.events, func(a, b tlsrpt.Event) int { return order[a.Domain] - order[b.Domain] })
+}

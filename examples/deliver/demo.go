@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/strictmx/strictmx/mtasts"
+	"github.com/strictmx/strictmx/strictmxtest"
+)
+
+// The demo is a world on loopback with a domain for each thing that may happen,
+// and one message that goes to all of them.
+
+const (
+	sendersName = "mail.sender.example"
+	sendersMail = "alice@sender.example"
+	demoMessage = "From: Alice <alice@sender.example>\nSubject: Hello\n\nHello, Bob.\n"
+)
+
+// scenario is one domain of the demo: what is there, and how a message must fare.
+type scenario struct {
+	want row
+	// before makes the domain; it has an MX host "mx.<domain>" and no policy.
+	before func(*world, *domain, *host)
+	// after, where there is one, changes it once its policy was looked up.
+	after func(*world, *domain, *host)
+	// old: that was long enough ago to look again.
+	old bool
+}
+
+type (
+	world  = strictmxtest.World
+	domain = strictmxtest.Domain
+	host   = strictmxtest.MX
+)
+
+// policy publishes a policy that names the domain's own MX host.
+func policy(d *domain, mode string) *domain {
+	return d.Policy(strictmxtest.PolicyText(mode, "mx."+d.Name()))
+}
+
+// badCertificate is an enforced policy, and a host that cannot prove its name.
+func badCertificate(c strictmxtest.Certificate) func(*world, *domain, *host) {
+	return func(_ *world, d *domain, mx *host) {
+		policy(d, "enforce")
+		mx.Certificate(c)
+	}
+}
+
+// scenarios in the order of the table.
+func scenarios() []scenario {
+	return []scenario{{
+		want:   row{"valid.example", "enforce", "mx.valid.example", "delivered, verified", "sts: ok"},
+		before: func(_ *world, d *domain, _ *host) { policy(d, "enforce") },
+	}, {
+		want: row{"forged-mx.example", "enforce", "mx.attacker.example", "deferred 451 4.7.5", "sts: validation-failure (sts-mx-mismatch)"},
+		before: func(_ *world, d *domain, _ *host) {
+			policy(d, "enforce").MX("mx.attacker.example") // with a certificate as good as any
+		},
+	}, {
+		want: row{"stripped.example", "enforce", "mx.stripped.example", "deferred 451 4.7.5", "sts: starttls-not-supported"},
+		before: func(_ *world, d *domain, mx *host) {
+			policy(d, "enforce")
+			mx.Fault(strictmxtest.NoSTARTTLS)
+		},
+	}, {
+		want:   row{"expired.example", "enforce", "mx.expired.example", "deferred 451 4.7.5", "sts: certificate-expired"},
+		before: badCertificate(strictmxtest.Expired),
+	}, {
+		want:   row{"misnamed.example", "enforce", "mx.misnamed.example", "deferred 451 4.7.5", "sts: certificate-host-mismatch"},
+		before: badCertificate(strictmxtest.Misnamed),
+	}, {
+		want:   row{"unknown-ca.example", "enforce", "mx.unknown-ca.example", "deferred 451 4.7.5", "sts: certificate-not-trusted (unknown-authority)"},
+		before: badCertificate(strictmxtest.UnknownCA),
+	}, {
+		want: row{"testing.example", "testing", "mx.testing.example", "delivered, encrypted", "sts: certificate-not-trusted (self-signed)"},
+		before: func(_ *world, d *domain, mx *host) {
+			policy(d, "testing")
+			mx.Certificate(strictmxtest.SelfSigned)
+		},
+	}, {
+		want: row{"none.example", "none", "mx.none.example", "delivered in clear", "no-policy-found: starttls-not-supported"},
+		before: func(_ *world, d *domain, mx *host) {
+			policy(d, "none")
+			mx.Fault(strictmxtest.NoSTARTTLS)
+		},
+	}, {
+		want:   row{"absent.example", "absent", "mx.absent.example", "delivered, verified", "no-policy-found: ok"},
+		before: func(*world, *domain, *host) {},
+	}, {
+		want:   row{"unreached.example", "failed", "mx.unreached.example", "delivered, verified", "sts: sts-policy-fetch-error (connection)"},
+		before: func(_ *world, d *domain, _ *host) { policy(d, "enforce").Fault(strictmxtest.Unreachable) },
+	}, {
+		want:   row{"cached.example", "enforce", "mx.cached.example", "delivered, verified", "sts: ok"},
+		before: func(_ *world, d *domain, _ *host) { policy(d, "enforce") },
+		after:  func(_ *world, d *domain, _ *host) { d.Fault(strictmxtest.Unreachable) },
+	}, {
+		want:   row{"corrected.example", "enforce", "mx.corrected.example", "delivered, verified", "sts: validation-failure (sts-mx-mismatch), ok"},
+		before: func(_ *world, d *domain, _ *host) { d.Policy(strictmxtest.PolicyText("enforce", "mx.old.example")) },
+		after:  func(_ *world, d *domain, _ *host) { policy(d, "enforce") },
+		old:    true,
+	}, {
+		want:   row{"null-mx.example", "absent", "-", "refused 556 5.1.10", "nothing"},
+		before: func(w *world, d *domain, _ *host) { w.DNS.Set(d.Name() + ". MX 0 .") },
+	}}
+}
+
+// remembered are policies that were looked up before the delivery began. A Client
+// does not look twice within half a minute, and the demo cannot wait so long: here
+// it is made to remember what it knew, and to forget when that was.
+type remembered struct {
+	*mtasts.Client
+	results map[string]mtasts.Result
+}
+
+func (r remembered) Lookup(ctx context.Context, domain string) (mtasts.Result, error) {
+	if result, ok := r.results[domain]; ok {
+		return result, nil
+	}
+	return r.Client.Lookup(ctx, domain)
+}
+
+// prepare makes the domain of a scenario.
+func (r remembered) prepare(ctx context.Context, w *world, c scenario) error {
+	name := c.want.to
+	d, mx := w.Domain(name).MX("mx."+name), w.MX("mx."+name)
+	c.before(w, d, mx)
+	if c.after == nil {
+		return nil
+	}
+	result, err := r.Client.Lookup(ctx, name)
+	if err != nil {
+		return err
+	}
+	c.after(w, d, mx)
+	if c.old {
+		r.results[name] = result
+		return r.Forget(ctx, name)
+	}
+	return nil
+}
+
+// demo delivers to every domain of a world of its own, and checks that each fared
+// as it had to.
+func demo(ctx context.Context, o options, stdout, stderr io.Writer) int {
+	w, err := strictmxtest.Start()
+	if err != nil {
+		return fail(stderr, exitUnable, err)
+	}
+	defer w.Close()
+	s := newSender(network{
+		resolver: w.Resolver(), transport: w.Transport(), dial: w.DialContext, roots: w.Roots(),
+	}, sendersName, o.timeout)
+	defer s.policies.Close()
+	known := remembered{s.policies, make(map[string]mtasts.Result)}
+	s.dialer.Enforcer.MTASTS = known
+
+	all := scenarios()
+	var to []string
+	for _, c := range all {
+		if err := known.prepare(ctx, w, c); err != nil {
+			return fail(stderr, exitUnable, err)
+		}
+		to = append(to, "bob@"+c.want.to)
+	}
+	receipts := s.deliver(ctx, o, sendersMail, to, []byte(demoMessage))
+	for i := range receipts { // a domain says more than its only mailbox
+		receipts[i].Recipient = all[i].want.to
+	}
+	s.events.sort(to)
+	rows := s.rows(ctx, receipts, o.dryRun)
+	if err := s.report(o, rows, receipts, stdout, stderr); err != nil {
+		return fail(stderr, exitOutput, err)
+	}
+	unexpected := 0
+	for i, c := range all {
+		if wrong := check(w, c.want, rows[i], o.dryRun); wrong != "" {
+			fmt.Fprintf(stderr, "deliver: %s: %s\n", c.want.to, wrong)
+			unexpected++
+		}
+	}
+	line, _ := summary(receipts, len(s.events.all()), o.dryRun)
+	if unexpected > 0 {
+		fmt.Fprintf(stdout, "\n%s; %d did not fare as they had to\n", line, unexpected)
+		return exitDeferred
+	}
+	fmt.Fprintf(stdout, "\n%s; each domain fared as it had to\n", line)
+	return exitDone
+}
+
+// check says what is wrong with a row, by what was wanted and by what the host
+// itself knows of the message.
+func check(w *world, want, got row, dryRun bool) string {
+	if dryRun {
+		want.outcome = ready(want.outcome)
+	}
+	if got != want {
+		return fmt.Sprintf("got %v, want %v", got, want)
+	}
+	arrived := 0
+	if want.host != "-" {
+		arrived = len(w.MX(want.host).Messages())
+	}
+	switch delivered := strings.HasPrefix(want.outcome, "delivered"); {
+	case delivered && arrived != 1, !delivered && arrived != 0:
+		return fmt.Sprintf("%d messages arrived at %s", arrived, want.host)
+	}
+	return ""
+}

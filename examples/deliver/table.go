@@ -1,0 +1,187 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/strictmx/strictmx/outbound"
+	"github.com/strictmx/strictmx/tlsrpt"
+)
+
+// row is one line of the table: what became of a message for one recipient.
+type row struct{ to, policy, host, outcome, reported string }
+
+func (r row) cells() []string { return []string{r.to, r.policy, r.host, r.outcome, r.reported} }
+
+// rows tells what became of a message, or of a dry run.
+func (s *sender) rows(ctx context.Context, receipts []outbound.Receipt, dryRun bool) []row {
+	var rows []row
+	for _, r := range receipts {
+		line := s.row(ctx, r)
+		if dryRun {
+			line.outcome = ready(line.outcome)
+		}
+		rows = append(rows, line)
+	}
+	return rows
+}
+
+// ready is what a dry run says of a host that would get the message.
+func ready(outcome string) string { return strings.Replace(outcome, "delivered", "ready", 1) }
+
+// row tells a Receipt. The policy comes out of the client's memory, where the
+// delivery left it.
+func (s *sender) row(ctx context.Context, r outbound.Receipt) row {
+	line := row{to: r.Recipient, policy: "unknown", host: cmp.Or(r.Host, "-"), outcome: outcome(r)}
+	domain := domainOf(r.Recipient)
+	if result, err := s.policies.Lookup(ctx, domain); err == nil {
+		domain = cmp.Or(result.Domain, domain)
+		line.policy = string(result.Cause()) // why nothing is enforced, or "testing", or "none"
+		if result.Policy != nil {
+			line.policy = string(result.Policy.Mode)
+		}
+	}
+	line.reported = reported(domain, s.events.all())
+	return line
+}
+
+func outcome(r outbound.Receipt) string {
+	code := fmt.Sprintf("%d %d.%d.%d", r.Code, r.EnhancedCode[0], r.EnhancedCode[1], r.EnhancedCode[2])
+	switch {
+	case r.Err == nil && r.Level == outbound.Clear:
+		return "delivered in clear"
+	case r.Err == nil:
+		return "delivered, " + r.Level.String()
+	case r.Temporary():
+		return "deferred " + code
+	}
+	return "refused " + code
+}
+
+// reported says in a few words what the events of a domain say: by which kind of policy each
+// session was judged, and what was wrong with it.
+func reported(domain string, events []tlsrpt.Event) string {
+	var b strings.Builder
+	last := tlsrpt.PolicyType("")
+	for _, e := range events {
+		if e.Domain != domain {
+			continue
+		}
+		for _, o := range e.Outcomes {
+			switch {
+			case o.Policy.Type != last:
+				fmt.Fprintf(&b, "; %s: ", o.Policy.Type)
+				last = o.Policy.Type
+			default:
+				b.WriteString(", ")
+			}
+			b.WriteString(failures(o.Failures))
+		}
+	}
+	return cmp.Or(strings.TrimPrefix(b.String(), "; "), "nothing")
+}
+
+func failures(all []tlsrpt.Failure) string {
+	var words []string
+	for _, f := range all {
+		word := string(f.Type)
+		if f.Reason != "" && f.Reason != word {
+			word += " (" + f.Reason + ")"
+		}
+		words = append(words, word)
+	}
+	return cmp.Or(strings.Join(words, " + "), "ok")
+}
+
+// printTable prints rows in columns. Colour says the same as the word.
+func printTable(w io.Writer, first string, rows []row) {
+	rows = slices.Insert(slices.Clone(rows), 0, row{first, "POLICY", "HOST", "OUTCOME", "REPORTED"})
+	widths := make([]int, len(rows[0].cells()))
+	for _, r := range rows {
+		for i, cell := range r.cells() {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	colour := colours(w)
+	for _, r := range rows {
+		var line strings.Builder
+		for i, cell := range r.cells() {
+			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
+			first, _, _ := strings.Cut(cell, " ")
+			if code := colour[strings.TrimSuffix(first, ",")]; code != "" {
+				cell = code + cell + "\x1b[0m"
+			}
+			line.WriteString(cell + padding)
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// colours is empty where w is no terminal, or where the user wants none.
+func colours(w io.Writer) map[string]string {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	return map[string]string{"delivered": "\x1b[32m", "ready": "\x1b[32m", "deferred": "\x1b[33m", "refused": "\x1b[31m"}
+}
+
+// jsonEvent is an event in the words of RFC 8460, section 4.4.
+type jsonEvent struct {
+	Time        time.Time    `json:"time"`
+	Domain      string       `json:"domain"`
+	MXHost      string       `json:"receiving-mx-hostname"`
+	HELO        string       `json:"receiving-mx-helo,omitempty"`
+	SendingIP   netip.Addr   `json:"sending-mta-ip,omitzero"` // none on loopback: public addresses alone
+	ReceivingIP netip.Addr   `json:"receiving-ip,omitzero"`
+	Policies    []jsonPolicy `json:"policies"`
+}
+
+type jsonPolicy struct {
+	Type     tlsrpt.PolicyType `json:"policy-type"`
+	Strings  []string          `json:"policy-string,omitempty"`
+	Domain   string            `json:"policy-domain"`
+	MXHosts  []string          `json:"mx-host,omitempty"`
+	Failures []jsonFailure     `json:"failure-details,omitempty"`
+}
+
+type jsonFailure struct {
+	Type   tlsrpt.ResultType `json:"result-type"`
+	Reason string            `json:"failure-reason-code,omitempty"`
+	Info   string            `json:"additional-information,omitempty"`
+}
+
+// printEvents prints each event as one line of JSON.
+func printEvents(w io.Writer, events []tlsrpt.Event) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for _, e := range events {
+		line := jsonEvent{
+			Time: e.Time.UTC(), Domain: e.Domain, MXHost: e.MXHost, HELO: e.HELO,
+			SendingIP: e.SendingIP, ReceivingIP: e.ReceivingIP,
+		}
+		for _, o := range e.Outcomes {
+			p := jsonPolicy{Type: o.Policy.Type, Strings: o.Policy.Strings, Domain: o.Policy.Domain, MXHosts: o.Policy.MXHosts}
+			for _, f := range o.Failures {
+				p.Failures = append(p.Failures, jsonFailure(f))
+			}
+			line.Policies = append(line.Policies, p)
+		}
+		if err := enc.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
