@@ -159,3 +159,11 @@ func chainOf(t *testing.T, cert tls.Certificate) []*x509.Certificate {
 	}
 	return certs
 }
+
+func TestRootsPEMTrustsWhatRootsDoes(t *testing.T) {
+	w := strictmxtest.New(t)
+	pool := x509.NewCertPool()
+	if pem := w.RootsPEM(); !pool.AppendCertsFromPEM(pem) || !pool.Equal(w.Roots()) {
+		t.Errorf("%s is not what Roots holds", pem)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"net"
 	"net/http"
@@ -19,6 +20,12 @@ import (
 // Roots returns the certificate authorities that this world trusts: one, which
 // issued every good certificate in it.
 func (w *World) Roots() *x509.CertPool { return w.ca.roots() }
+
+// RootsPEM returns what Roots does as PEM, for programs that read their
+// authorities from a file.
+func (w *World) RootsPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.ca.root.cert.Raw})
+}
 
 // Resolver returns a resolver that asks the world's DNS and nothing else. It is
 // quicker to give up than one for the real world, one second on one try; the
