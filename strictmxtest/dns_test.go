@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -468,5 +469,22 @@ func TestTheMoreExactFaultCounts(t *testing.T) {
 		if got := ask(t, w, name, rrtype).Rcode; got != want {
 			t.Errorf("%s: %s", q, dns.RcodeToString[got])
 		}
+	}
+}
+
+func TestABurstOfQueriesIsAnsweredWhole(t *testing.T) {
+	w := strictmxtest.New(t)
+	w.DNS.Set("a.example. A 127.0.0.9")
+	var wg sync.WaitGroup
+	for range 250 { // senders have so many lookups in flight
+		wg.Go(func() {
+			if _, _, err := exchange(t, w, "udp", question("a.example", "A"), 1); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := w.DNS.Count("a.example", "A"); n != 250 {
+		t.Errorf("%d queries", n)
 	}
 }
