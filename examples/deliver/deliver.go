@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/smtp"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -107,12 +109,13 @@ func greet(ctx context.Context, conn *outbound.Conn, name string) error {
 	if err != nil {
 		return err
 	}
-	if name != "" {
-		if err := c.Hello(name); err != nil {
-			return err
-		}
+	if name == "" {
+		name, _ = os.Hostname()
 	}
-	return c.Quit() // says EHLO first, if that was not said yet
+	if err := c.Hello(cmp.Or(name, "localhost")); err != nil {
+		return err
+	}
+	return c.Quit()
 }
 
 // receipt makes a Receipt of an error of Conns, or of one of the SMTP client's.

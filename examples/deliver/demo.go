@@ -72,7 +72,7 @@ func scenarios() []scenario {
 		want:   row{"misnamed.example", "enforce", "mx.misnamed.example", "deferred 451 4.7.5", "sts: certificate-host-mismatch"},
 		before: badCertificate(strictmxtest.Misnamed),
 	}, {
-		want:   row{"unknown-ca.example", "enforce", "mx.unknown-ca.example", "deferred 451 4.7.5", "sts: certificate-not-trusted (unknown-authority)"},
+		want:   row{"untrusted.example", "enforce", "mx.untrusted.example", "deferred 451 4.7.5", "sts: certificate-not-trusted (unknown-authority)"},
 		before: badCertificate(strictmxtest.UnknownCA),
 	}, {
 		want: row{"testing.example", "testing", "mx.testing.example", "delivered, encrypted", "sts: certificate-not-trusted (self-signed)"},

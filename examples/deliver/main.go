@@ -92,7 +92,9 @@ func (s *sender) report(o options, rows []row, receipts []outbound.Receipt, stdo
 	if o.demo || o.dryRun {
 		first = "DOMAIN"
 	}
-	printTable(stdout, first, rows)
+	if err := printTable(stdout, first, rows); err != nil {
+		return err
+	}
 	fmt.Fprintln(stdout)
 	if err := printEvents(stdout, s.events.all()); err != nil {
 		return err
@@ -139,7 +141,7 @@ func summary(receipts []outbound.Receipt, events int, dryRun bool) (string, int)
 	case deferred > 0:
 		status = exitDeferred
 	}
-	line := fmt.Sprintf("%d of %d delivered, %d deferred, %d refused for good; %d sessions to report",
+	line := fmt.Sprintf("%d of %d delivered, %d deferred, %d refused for good; sessions to report: %d",
 		done, len(receipts), deferred, refused, events)
 	if dryRun {
 		line = ready(line)

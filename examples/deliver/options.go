@@ -98,11 +98,10 @@ func parse(args []string, out io.Writer) (options, error) {
 
 // check finds what is missing and what cannot be meant.
 func (o *options) check(files []string, given map[string]bool) error {
-	real := len(files) > 0
-	for name := range given {
-		real = real || name != "dry-run" && name != "v" && name != "timeout"
+	o.demo = len(files) == 0
+	for name := range given { // these say nothing of where to deliver
+		o.demo = o.demo && (name == "dry-run" || name == "v" || name == "timeout")
 	}
-	o.demo = !real
 	o.from = strings.TrimSuffix(strings.TrimPrefix(o.from, "<"), ">")
 	switch {
 	case o.timeout < 0:

@@ -103,7 +103,7 @@ func failures(all []tlsrpt.Failure) string {
 }
 
 // printTable prints rows in columns. Colour says the same as the word.
-func printTable(w io.Writer, first string, rows []row) {
+func printTable(w io.Writer, first string, rows []row) error {
 	rows = slices.Insert(slices.Clone(rows), 0, row{first, "POLICY", "HOST", "OUTCOME", "REPORTED"})
 	widths := make([]int, len(rows[0].cells()))
 	for _, r := range rows {
@@ -112,6 +112,7 @@ func printTable(w io.Writer, first string, rows []row) {
 		}
 	}
 	colour := colours(w)
+	var table strings.Builder
 	for _, r := range rows {
 		var line strings.Builder
 		for i, cell := range r.cells() {
@@ -122,8 +123,10 @@ func printTable(w io.Writer, first string, rows []row) {
 			}
 			line.WriteString(cell + padding)
 		}
-		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+		table.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
+	_, err := io.WriteString(w, table.String())
+	return err
 }
 
 // colours is empty where w is no terminal, or where the user wants none.
