@@ -384,3 +384,44 @@ func TestErrorTextIsClean(t *testing.T) {
 		t.Errorf("%q via %q", e.Domain, e.Host)
 	}
 }
+
+// The zero Enforcer works, with a Client of its own.
+func TestZeroEnforcer(t *testing.T) {
+	var e Enforcer
+	p, err := e.Plan(t.Context(), Delivery{Domain: "[8.8.4.4]"})
+	if err != nil || p.Cause() != mtasts.CauseAbsent {
+		t.Fatal(err)
+	}
+	s, err := p.Session(t.Context(), "8.8.4.4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := s.Connect(t.Context(), with(good).dial)
+	if err != nil || s.Level() != Encrypted {
+		t.Fatalf("%v, level %v", err, s.Level())
+	}
+	conn.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := e.Plan(ctx, deliverTo); !errors.Is(err, context.Canceled) || !asError(t, err).Temporary() {
+		t.Errorf("ctx ended: %v", err)
+	}
+	if _, ok := e.policies().(*mtasts.Client); !ok {
+		t.Errorf("policies come from %T", e.policies())
+	}
+}
+
+// CERT-02: the clock may be set.
+func TestTimeOfTheBaseConfiguration(t *testing.T) {
+	e, _ := sender(enforcing())
+	e.TLSConfig.Time = func() time.Time { return longAgo.AddDate(1, 0, 0) } // when that certificate was good
+	s := session(t, e, deliverTo, "mx.example.com")
+	conn, err := s.Connect(t.Context(), with(expired).dial)
+	if err != nil || s.Level() != Verified {
+		t.Fatalf("%v, level %v", err, s.Level())
+	}
+	conn.Close()
+	e.TLSConfig.Time = func() time.Time { return farAhead.AddDate(1, 0, 0) }
+	_, err = session(t, e, deliverTo, "mx.example.com").Connect(t.Context(), with(good).dial)
+	asError(t, err)
+}

@@ -520,3 +520,25 @@ func TestPeerIsCleaned(t *testing.T) {
 	}
 	server.Close()
 }
+
+// Named is what the policy says of the host, whether or not it is enforced.
+func TestNamed(t *testing.T) {
+	for _, r := range []struct {
+		known mtasts.Result
+		host  string
+		want  bool
+	}{
+		{enforcing(), "mx.example.com", true},
+		{enforcing(), "MX1.mail.test.", true},
+		{testingMX(), "mx.example.com", true},
+		{testingMX(), "a.b.mail.test", false}, // STS-109
+		{testingMX(), "8.8.4.4", false},
+		{modeNone(), "mx.example.com", false},
+		{none, "mx.example.com", false},
+	} {
+		e, _ := sender(r.known)
+		if got := session(t, e, deliverTo, r.host).Named(); got != r.want {
+			t.Errorf("%s under %s: %v", r.host, r.known.Cause(), got)
+		}
+	}
+}
