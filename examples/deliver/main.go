@@ -95,9 +95,11 @@ func (s *sender) report(o options, rows []row, receipts []outbound.Receipt, stdo
 	if err := printTable(stdout, first, rows); err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout)
-	if err := printEvents(stdout, s.events.all()); err != nil {
-		return err
+	if events := s.events.all(); len(events) > 0 {
+		fmt.Fprintln(stdout)
+		if err := printEvents(stdout, events); err != nil {
+			return err
+		}
 	}
 	for _, r := range receipts {
 		if r.Err != nil && (o.verbose || !o.demo) {

@@ -145,8 +145,9 @@ func (o *options) check(files []string, given map[string]bool) error {
 // plausible catches slips of the hand; outbound looks more closely.
 func plausible(address string) bool {
 	at := strings.LastIndexByte(address, '@')
+	quoted := address != "" && address[0] == '"' // may hold blanks
 	return at > 0 && at < len(address)-1 && !strings.ContainsFunc(address, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r)
+		return unicode.IsControl(r) || r == ' ' && !quoted
 	})
 }
 
