@@ -91,6 +91,11 @@ func checkResponse(resp *http.Response) error {
 	if !equalFold(strings.Trim(mediaType, " \t"), "text/plain") {
 		return failed(tlsrpt.ReasonContentType)
 	}
+	// A body that ends where the connection does ends where an attacker cuts it:
+	// crypto/tls takes a cut between two records for a proper end.
+	if resp.ProtoMajor == 1 && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
+		return failed(tlsrpt.ReasonNoLength)
+	}
 	if enc := resp.Header.Get("Content-Encoding"); resp.Uncompressed || enc != "" && !equalFold(enc, "identity") {
 		return failed(tlsrpt.ReasonContentEncoding)
 	}

@@ -12,7 +12,7 @@ import (
 
 const (
 	defaultCapacity = 100_000
-	maxShards       = 48 // fills the tables of Go's maps well at a million policies
+	maxShards       = 48   // fills the tables of Go's maps well at a million policies
 	minPerShard     = 1024 // fewer entries than this are not worth a shard
 
 	// bytesPerPolicy times the capacity is the budget in bytes (R11). A policy

@@ -94,6 +94,7 @@ var advice = map[string]string{
 	ReasonContentType:     "Serve the policy with Content-Type: text/plain.",
 	ReasonContentEncoding: "Serve the policy without Content-Encoding.",
 	ReasonTooLarge:        "Keep the policy below 64 KiB.",
+	ReasonNoLength:        "Send a Content-Length with the policy, or the body in chunks.",
 	ReasonHTTP:            "Let the policy host speak HTTP/1.1 as it should.",
 	ReasonBackOff:         "See the failure before this one: the sender waits a few minutes after it.",
 	ReasonBudget:          "Change the id of the TXT record only when the policy changes: the sender limits its requests.",

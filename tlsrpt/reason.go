@@ -68,21 +68,22 @@ const (
 
 // The TXT record and the policy host, with [STSPolicyFetchError].
 const (
-	ReasonTXTMissing      = "txt-missing"      // the record is gone while a policy is in force
-	ReasonTXTMultiple     = "txt-multiple"     // more than one record
-	ReasonTXTInvalid      = "txt-invalid"      // a record that cannot be read
-	ReasonDNS             = "dns-failure"      // DNS did not answer
-	ReasonNoAddress       = "no-address"       // the name exists but has no address
-	ReasonConnection      = "connection"       // no TCP connection could be made, or it broke
-	ReasonTLS             = "tls-handshake"    // the policy host's TLS failed
-	ReasonRedirect        = "redirect"         // a redirect, which must not be followed
-	ReasonTimeout         = "timeout"          // no complete answer in time
-	ReasonContentType     = "content-type"     // not text/plain
-	ReasonContentEncoding = "content-encoding" // compressed, though that was not asked for
-	ReasonTooLarge        = "too-large"        // more than 64 KiB
-	ReasonHTTP            = "http-error"       // HTTP that cannot be understood
-	ReasonBackOff         = "back-off"         // not tried: a fetch failed lately
-	ReasonBudget          = "fetch-budget"     // not tried: the domain had its share of fetches
+	ReasonTXTMissing      = "txt-missing"       // the record is gone while a policy is in force
+	ReasonTXTMultiple     = "txt-multiple"      // more than one record
+	ReasonTXTInvalid      = "txt-invalid"       // a record that cannot be read
+	ReasonDNS             = "dns-failure"       // DNS did not answer
+	ReasonNoAddress       = "no-address"        // the name exists but has no address
+	ReasonConnection      = "connection"        // no TCP connection could be made, or it broke
+	ReasonTLS             = "tls-handshake"     // the policy host's TLS failed
+	ReasonRedirect        = "redirect"          // a redirect, which must not be followed
+	ReasonTimeout         = "timeout"           // no complete answer in time
+	ReasonContentType     = "content-type"      // not text/plain
+	ReasonContentEncoding = "content-encoding"  // compressed, though that was not asked for
+	ReasonTooLarge        = "too-large"         // more than 64 KiB
+	ReasonNoLength        = "no-content-length" // a body whose end cannot be told from a cut
+	ReasonHTTP            = "http-error"        // HTTP that cannot be understood
+	ReasonBackOff         = "back-off"          // not tried: a fetch failed lately
+	ReasonBudget          = "fetch-budget"      // not tried: the domain had its share of fetches
 )
 
 // The policy's text, with [STSPolicyInvalid].
