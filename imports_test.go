@@ -33,11 +33,11 @@ var mayImport = map[string][]string{
 	"tlsrpt":              {"resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr"},
 	"tlsrpt/collect":      {"tlsrpt", "cache", "resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr"},
 	"cache":               {golanglru, xsync},
-	"resolver":            {"internal/dnsname", miekgdns},
+	"resolver":            {"internal/dnsname", "internal/publicaddr", miekgdns},
 	"strictmxtest":        {"resolver", "internal/dnsname", miekgdns},
 	"internal/dnsname":    {xnet},
 	"internal/tagvalue":   {},
-	"internal/publicaddr": {"resolver"},
+	"internal/publicaddr": {},
 	"internal/adversary":  {}, // all of it is tests
 	"examples/*":          {"outbound", "mtasts", "tlsrpt", "tlsrpt/collect", "cache", "resolver", "strictmxtest"},
 }

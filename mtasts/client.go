@@ -78,11 +78,12 @@ type Client struct {
 	trace    Trace
 	warnings limiter
 
-	hot      hot
-	memory   *memory
-	absences cache.LRU[absence]
-	looks    cache.LRU[look]
-	budgets  cache.LRU[instant]
+	hot       hot
+	memory    *memory
+	absences  cache.LRU[absence]
+	looks     cache.LRU[look]
+	budgets   cache.LRU[instant] // when that of a domain is full again
+	refreshes cache.LRU[instant] // when a Refresh of a domain last looked
 
 	ctx        context.Context // of the work that outlives its callers
 	cancel     context.CancelFunc
@@ -122,6 +123,7 @@ func (c *Client) start() {
 	c.absences.Capacity = 4 * capacity
 	c.looks.Capacity = max(capacity/4, minPerShard)
 	c.budgets.Capacity = max(capacity, minPerShard)
+	c.refreshes.Capacity = c.looks.Capacity
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.txtPool, c.getPool, c.background = newPool(txtPlaces), newPool(getPlaces), newPool(backgroundPlaces)
 	c.rescan = make(chan struct{}, 1)
@@ -170,8 +172,8 @@ func (c *Client) Lookup(ctx context.Context, domain string) (Result, error) {
 
 // Refresh looks again now, because a host was refused or an operator asks: at
 // the TXT record, and over HTTPS if the id differs or the last GET is over five
-// minutes old (RFC 8461, section 5.1). Looks less than 30 seconds apart are
-// shared, each domain's budget of GETs holds here, too, and no call waits
+// minutes old (RFC 8461, section 5.1). Calls less than 30 seconds apart share one
+// look, each domain's budget of GETs holds here, too, and no call waits
 // longer than ten seconds: then it returns what is known. Errors are those of
 // [Client.Lookup].
 func (c *Client) Refresh(ctx context.Context, domain string) (Result, error) {

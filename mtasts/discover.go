@@ -35,8 +35,17 @@ func (c *Client) discover(ctx context.Context, name string) (Result, error) {
 
 func (c *Client) refresh(ctx context.Context, name string) (Result, error) {
 	parent := dnsname.Parent(name)
+	// One look serves all Refreshes of 30 seconds (R7); that of a Lookup before
+	// them serves none, since what it saw is what failed.
 	now := c.clock.now()
-	if err := c.lookTXT(ctx, name, parent, now-lookTogether); err != nil {
+	look := now
+	c.refreshes.Update(name, func(last instant, ok bool) (instant, bool) {
+		if ok && now-last < lookTogether {
+			look = last
+		}
+		return look, true
+	})
+	if err := c.lookTXT(ctx, name, parent, look); err != nil {
 		return Result{}, err
 	}
 	h, ok := c.snapshot(name)

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/strictmx/strictmx/internal/publicaddr"
 	"github.com/strictmx/strictmx/resolver"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
@@ -124,7 +123,7 @@ func transportError(ctx context.Context, err error) error {
 
 // classify names the failure of a GET (conformance of RFC 8460, section 4.3.2.2).
 func classify(err error) (tlsrpt.ResultType, string) {
-	if _, ok := errors.AsType[*publicaddr.Error](err); ok {
+	if _, ok := errors.AsType[*resolver.NonPublicError](err); ok {
 		return tlsrpt.STSPolicyFetchError, tlsrpt.ReasonNonPublicAddress
 	}
 	if _, ok := errors.AsType[*resolver.Error](err); ok {
@@ -133,7 +132,7 @@ func classify(err error) (tlsrpt.ResultType, string) {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return tlsrpt.STSPolicyFetchError, tlsrpt.ReasonDNS
 	}
-	if errors.Is(err, publicaddr.ErrNoAddress) {
+	if errors.Is(err, resolver.ErrNoAddress) {
 		return tlsrpt.STSPolicyFetchError, tlsrpt.ReasonNoAddress
 	}
 	failures := tlsrpt.Classify(err)
@@ -184,14 +183,18 @@ type AddrResolver interface {
 // proxy, no connection kept, no compression, HTTP/1.1 over TLS 1.2 or later, small
 // headers; names looked up with r and as absolute names, connections to public
 // addresses alone, and to one address at most 20 a second after a burst of 200.
-// The caller may lift each by setting the field; DialContext holds what concerns
-// addresses. If r is nil, a zero [resolver.Client] is used.
+// If r is nil, a zero [resolver.Client] is used.
+//
+// The caller may lift each before the first use. TLSClientConfig is there to be
+// extended, by RootCAs for one. What concerns addresses is in DialContext; to fetch
+// from hosts of your own network, set it to that of a [resolver.Dialer] with
+// AllowPrivate.
 func NewTransport(r AddrResolver) *http.Transport {
 	if r == nil {
 		r = &resolver.Client{}
 	}
 	turns := newTurns()
-	dialer := &publicaddr.Dialer{Resolver: r, Timeout: headerTimeout, Dial: turns.dial}
+	dialer := &resolver.Dialer{Resolver: r, Timeout: headerTimeout, Dial: turns.dial}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{

@@ -103,6 +103,21 @@ func TestRefreshDoesNotWaitForLong(t *testing.T) {
 	})
 }
 
+// STS-97: a look of Lookup's, a moment ago, does not stand for the one that is
+// due before mail is held back.
+func TestRefreshLooksThoughALookupJustDid(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client) {
+		w.publish("example.com", "1", text(ModeEnforce, day, "old.example.com"))
+		lookup(t, c, "example.com")
+		time.Sleep(time.Second)
+		w.publish("example.com", "2", text(ModeEnforce, day, "mx.example.com"))
+		if r := refresh(t, c, "example.com"); r.ID != "2" {
+			t.Fatalf("%+v", r)
+		}
+		w.want(t, "example.com", 2, 2)
+	})
+}
+
 func TestRefreshOfWhatIsNotHeld(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client) {
 		w.set("example.com", func(d *domain) { d.ttl = time.Hour })

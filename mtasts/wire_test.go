@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/strictmx/strictmx/internal/publicaddr"
 	"github.com/strictmx/strictmx/mtasts"
+	"github.com/strictmx/strictmx/resolver"
 	"github.com/strictmx/strictmx/strictmxtest"
 )
 
@@ -245,7 +245,7 @@ func TestTheDefaultTransportDialsPublicAddressesAlone(t *testing.T) {
 	if got := reasonOf(r); got != "sts-policy-fetch-error non-public-address" {
 		t.Errorf("%q (%v)", got, r.Failure)
 	}
-	if _, ok := errors.AsType[*publicaddr.Error](r.Failure); !ok {
+	if _, ok := errors.AsType[*resolver.NonPublicError](r.Failure); !ok {
 		t.Errorf("%v does not hold the address", r.Failure)
 	}
 	if n := d.Connections(); n != 0 {

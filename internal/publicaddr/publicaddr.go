@@ -7,6 +7,7 @@ package publicaddr
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"syscall"
 )
@@ -91,6 +92,13 @@ func Control(_ context.Context, _, address string, _ syscall.RawConn) error {
 	return nil
 }
 
+// Dial connects to an address literal with its port, if it is public, and fails
+// with an [*Error] if it is not.
+func Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{ControlContext: Control}
+	return d.DialContext(ctx, network, address)
+}
+
 // Error says that no connection was made, since the address is not public.
 type Error struct {
 	Addr netip.Addr // zero for what is no address at all
@@ -102,5 +110,5 @@ func (e *Error) Error() string {
 	if e.Addr.IsValid() {
 		what = e.Addr.WithZone("").String()
 	}
-	return what + " is no public address, so no connection was made; set DialContext to allow it (" + Reason + ")"
+	return what + " is not a public address (" + Reason + "); set DialContext to allow it"
 }

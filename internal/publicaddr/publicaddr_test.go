@@ -94,14 +94,14 @@ func TestControl(t *testing.T) {
 		{"8.8.8.8:25", ""},
 		{"[2606:4700::1111]:443", ""},
 		{"[64:ff9b::8.8.8.8]:443", ""},
-		{"[64:ff9b::10.0.0.1]:443", "64:ff9b::a00:1 is no public address"},
-		{"127.0.0.1:25", "127.0.0.1 is no public address"},
-		{"[::1]:25", "::1 is no public address"},
-		{"[::ffff:192.168.1.1]:25", "::ffff:192.168.1.1 is no public address"},
-		{"[fe80::1%et\u00e9\n]:25", "fe80::1 is no public address"},
-		{"/run/postfix.sock", "what was dialled is no public address"},
-		{"8.8.8.8", "what was dialled is no public address"},
-		{"", "what was dialled is no public address"},
+		{"[64:ff9b::10.0.0.1]:443", "64:ff9b::a00:1 is not a public address"},
+		{"127.0.0.1:25", "127.0.0.1 is not a public address"},
+		{"[::1]:25", "::1 is not a public address"},
+		{"[::ffff:192.168.1.1]:25", "::ffff:192.168.1.1 is not a public address"},
+		{"[fe80::1%et\u00e9\n]:25", "fe80::1 is not a public address"},
+		{"/run/postfix.sock", "what was dialled is not a public address"},
+		{"8.8.8.8", "what was dialled is not a public address"},
+		{"", "what was dialled is not a public address"},
 	} {
 		err := Control(t.Context(), "tcp", c.address, nil)
 		e, ok := errors.AsType[*Error](err)

@@ -1,4 +1,4 @@
-package publicaddr
+package resolver
 
 import (
 	"context"
@@ -8,45 +8,45 @@ import (
 	"strings"
 	"time"
 
-	"github.com/strictmx/strictmx/resolver"
+	"github.com/strictmx/strictmx/internal/publicaddr"
 )
 
 const (
-	maxAddrs       = 8                // of one name; its owner decides how many it has
-	defaultTimeout = 10 * time.Second // for one name
-	minShare       = 2 * time.Second  // of the time, for one address; a slow handshake must fit
+	maxAddrs    = 8                // of one name; its owner decides how many it has
+	dialTimeout = 10 * time.Second // for one name
+	minShare    = 2 * time.Second  // of the time, for one address; a slow handshake must fit
 )
 
 // ErrNoAddress says that a name has no address at all: the host cannot be
 // reached, and asking again soon will not help.
-var ErrNoAddress = errors.New("publicaddr: the name has no address")
+var ErrNoAddress = errors.New("resolver: the name has no address")
 
-// Resolver finds the addresses of an absolute name.
-type Resolver interface {
-	Addr(ctx context.Context, name string) (resolver.Answer[netip.Addr], error)
-}
+// NonPublicError is the error of a [Dialer] for an address that is not public.
+type NonPublicError = publicaddr.Error
 
-// Dialer connects to names whose owners are strangers: it asks our own
-// resolver, so no search list applies, and tries each address in turn.
+// Dialer connects to hosts whose names and addresses strangers choose, such as
+// the policy host of a recipient domain. It looks names up as absolute ones with
+// a resolver of this package, tries each address in turn, and connects to no
+// address that is not public: anyone can point a name at your network. The zero
+// value works. Its method DialContext fits [net/http.Transport].
 type Dialer struct {
-	Resolver Resolver // must be set, but to dial address literals
+	// Resolver finds the addresses of a name; if nil, a zero [Client].
+	Resolver interface {
+		Addr(ctx context.Context, name string) (Answer[netip.Addr], error)
+	}
 	// Timeout bounds the whole: the lookup and every address. If zero, 10
 	// seconds. An http.Transport does not pass on the deadline of a request.
 	Timeout time.Duration
-	// Dial connects to one address, "192.0.2.1:443" or "[2001:db8::1]:443"; if nil,
-	// the function [Dial], which refuses addresses that are not public.
+	// AllowPrivate lifts the rule that addresses must be public, for hosts of
+	// your own network.
+	AllowPrivate bool
+	// Dial connects to one address, "192.0.2.1:443" or "[2001:db8::1]:443", in place
+	// of a [net.Dialer], and makes its own rules; AllowPrivate has no effect on it.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Dial connects to an address literal with its port, if it is public, and
-// fails with an [*Error] if it is not. A name is looked up by the system.
-func Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	d := net.Dialer{ControlContext: Control}
-	return d.DialContext(ctx, network, address)
-}
-
 // DialContext connects to a host, a name or an address literal, and a port.
-// The error joins what became of each address tried; it holds an [*Error] where
+// The error joins what became of each address tried; it holds a [*NonPublicError] where
 // one was refused, and [ErrNoAddress] where there is none.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
@@ -55,14 +55,14 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 	timeout := d.Timeout
 	if timeout == 0 {
-		timeout = defaultTimeout
+		timeout = dialTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if _, err := netip.ParseAddr(host); err == nil {
 		return d.dial(ctx, network, address)
 	}
-	answer, err := d.Resolver.Addr(ctx, host)
+	answer, err := d.lookup(ctx, host)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (d *Dialer) each(ctx context.Context, network string, addrs []netip.Addr, p
 			return conn, nil
 		}
 		errs = append(errs, err)
-		if ctx.Err() != nil {
+		if end, ok := ctx.Deadline(); ctx.Err() != nil || ok && !time.Now().Before(end) {
 			break
 		}
 	}
@@ -109,11 +109,21 @@ func (a attempts) Error() string {
 
 func (a attempts) Unwrap() []error { return a }
 
-func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if d.Dial != nil {
-		return d.Dial(ctx, network, address)
+func (d *Dialer) lookup(ctx context.Context, host string) (Answer[netip.Addr], error) {
+	if d.Resolver == nil {
+		return new(Client).Addr(ctx, host)
 	}
-	return Dial(ctx, network, address)
+	return d.Resolver.Addr(ctx, host)
+}
+
+func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	switch {
+	case d.Dial != nil:
+		return d.Dial(ctx, network, address)
+	case d.AllowPrivate:
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	return publicaddr.Dial(ctx, network, address)
 }
 
 // alternate orders addresses so that the two families take turns (RFC 8305, section

@@ -1,4 +1,4 @@
-package publicaddr
+package resolver
 
 import (
 	"context"
@@ -11,18 +11,16 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/strictmx/strictmx/resolver"
 )
 
 type addrs map[string][]netip.Addr
 
-func (m addrs) Addr(_ context.Context, name string) (resolver.Answer[netip.Addr], error) {
+func (m addrs) Addr(_ context.Context, name string) (Answer[netip.Addr], error) {
 	records, ok := m[name]
 	if !ok {
-		return resolver.Answer[netip.Addr]{}, errors.New("SERVFAIL")
+		return Answer[netip.Addr]{}, errors.New("SERVFAIL")
 	}
-	return resolver.Answer[netip.Addr]{Records: records}, nil
+	return Answer[netip.Addr]{Records: records}, nil
 }
 
 func list(s ...string) (out []netip.Addr) {
@@ -100,7 +98,7 @@ func TestDialContextRefusesNamesOfOurNetwork(t *testing.T) {
 	d := Dialer{Resolver: addrs{"evil.example": list("127.0.0.1", "::ffff:127.0.0.1", "::1", "64:ff9b::127.0.0.1")}}
 	for _, host := range []string{"evil.example", "127.0.0.1", "::ffff:127.0.0.1"} {
 		conn, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(host, port))
-		if _, ok := errors.AsType[*Error](err); !ok || conn != nil {
+		if _, ok := errors.AsType[*NonPublicError](err); !ok || conn != nil {
 			t.Errorf("%s: %v, %v; want an *Error", host, conn, err)
 		}
 		if err != nil && strings.ContainsAny(err.Error(), "\r\n") {
@@ -108,12 +106,15 @@ func TestDialContextRefusesNamesOfOurNetwork(t *testing.T) {
 		}
 	}
 	// The same dialer works where the caller lifts the rule.
-	d.Dial = new(net.Dialer).DialContext
-	conn, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort("evil.example", port))
-	if err != nil {
-		t.Fatal(err)
+	own := Dialer{Resolver: d.Resolver, Dial: new(net.Dialer).DialContext}
+	lifted := Dialer{Resolver: d.Resolver, AllowPrivate: true}
+	for _, d := range []*Dialer{&own, &lifted} {
+		conn, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort("evil.example", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
 	}
-	conn.Close()
 }
 
 func TestDialContextSharesItsTime(t *testing.T) {
@@ -130,8 +131,8 @@ func TestDialContextSharesItsTime(t *testing.T) {
 		}
 		start := time.Now()
 		_, err := d.DialContext(t.Context(), "tcp", "slow.example:443")
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != defaultTimeout {
-			t.Errorf("%v after %v, want a deadline after %v", err, time.Since(start), defaultTimeout)
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != dialTimeout {
+			t.Errorf("%v after %v, want a deadline after %v", err, time.Since(start), dialTimeout)
 		}
 		if want := []time.Duration{2e9, 2e9, 2e9, 2e9, 2e9}; !slices.Equal(took, want) {
 			t.Errorf("the attempts took %v, want %v", took, want)
