@@ -129,7 +129,10 @@ func (c *Client) lastLook(r Result) Result {
 func (c *Client) result(h *held, now instant) Result {
 	r := c.applied(h)
 	if !h.fresh(now) {
-		r.Policy, r.Lapsed = nil, h.policy
+		r.Policy = nil
+	}
+	if h.lapsed(now) {
+		r.Lapsed = h.policy
 	}
 	return r
 }

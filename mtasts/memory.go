@@ -68,9 +68,14 @@ func newHeld(domain, id, text string, start instant) (*held, error) {
 func (h *held) domain() string { return h.names[:h.domainLen] }
 func (h *held) id() string     { return h.names[h.domainLen:] }
 
-func (h *held) expires() instant        { return h.fetched + h.policy.MaxAge }
-func (h *held) fresh(now instant) bool  { return now <= h.expires() } // inclusive: STS-84
-func (h *held) lapsed(now instant) bool { return !h.fresh(now) && now-h.expires() <= lapsedFor }
+func (h *held) expires() instant       { return h.fetched + h.policy.MaxAge }
+func (h *held) fresh(now instant) bool { return now <= h.expires() } // inclusive: STS-84
+func (h *held) old(now instant) bool   { return now-h.expires() > lapsedFor }
+
+// lapsed: it expired lately, and that is a loss. One that asked for nothing is none.
+func (h *held) lapsed(now instant) bool {
+	return !h.fresh(now) && !h.old(now) && h.policy.Mode != ModeNone
+}
 
 // rank is the order of eviction, lowest first (R11).
 func (h *held) rank() int {

@@ -118,7 +118,7 @@ func (c *Client) standIn(name string, now, refill instant) (Result, error) {
 	if h, ok := c.snapshot(name); ok && (h.fresh(now) || now-h.fetched <= standIn) {
 		return c.applied(&h), nil
 	}
-	if l, ok := c.lookFor(name); ok && l.failure != nil {
+	if l, ok := c.lookFor(name); ok && l.failure != nil && now-l.lastFail <= backOff { // I9
 		return c.lastLook(Result{Domain: name, Failure: l.failure}), nil
 	}
 	return Result{}, ErrBusy
@@ -228,15 +228,13 @@ func (c *Client) install(s *shard, old, h *held, now instant) {
 	name := h.domain()
 	c.absences.Delete(name)
 	c.looks.Delete(name)
-	if h.policy.Mode == ModeNone && h.policy.MaxAge == 0 { // the owner is done with it (AMB-11)
-		if old != nil {
-			c.memory.remove(s, old)
-		}
-		return
-	}
+	renewed := old != nil && old.fresh(now)
 	c.memory.put(s, h, now)
-	if s.policies[name] != h { // no room: what was seen of the record is kept all the same
+	switch {
+	case s.policies[name] != h: // no room: what was seen of the record is kept all the same
 		c.looks.Put(name, h.lookOf())
+	case !renewed: // somebody asked for it, and uses it: Run renews it from now on
+		c.memory.touch(s, h, now)
 	}
 	if int64(h.nextGET()) < c.runNext.Load() {
 		c.wakeRun()

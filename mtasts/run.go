@@ -118,7 +118,7 @@ func (c *Client) bury(name string) {
 	s := c.change(name)
 	defer s.Unlock()
 	if h := s.policies[name]; h != nil {
-		if now := c.clock.now(); !h.fresh(now) && !h.lapsed(now) {
+		if h.old(c.clock.now()) {
 			c.memory.remove(s, h)
 		}
 	}

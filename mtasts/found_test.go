@@ -1,0 +1,95 @@
+package mtasts
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/strictmx/strictmx/resolver"
+)
+
+// What the simulation in internal/adversary found once, as schedules of their own.
+
+// I2: whoever asks for nothing gets his mail, however often we look.
+func TestModeNoneWithoutAnAgeHoldsNothingBack(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client) {
+		w.publish("example.com", "1", text(ModeNone, 0))
+		for i := range 40 {
+			ask := c.Lookup
+			if i%2 == 1 {
+				ask = c.Refresh
+			}
+			if r, err := ask(t.Context(), "example.com"); err != nil || r.Cause() != CauseNone {
+				t.Fatalf("call %d: %+v, %v", i, r, err)
+			}
+			time.Sleep(15 * time.Second)
+		}
+		if asked, got := w.counts("example.com"); asked > 20 || got > 5 {
+			t.Errorf("%d TXT queries and %d GETs in ten minutes", asked, got)
+		}
+	})
+}
+
+// I4: a policy that is found when the process has run for long, or that was not
+// used for long, is in use from then on, and Run renews it.
+func TestRunRenewsWhatWasFoundLate(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client) {
+		go c.Run(t.Context())
+		w.publish("example.com", "1", text(ModeEnforce, day, "mx.example.com"))
+		for range 2 {
+			time.Sleep(40 * day)
+			wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
+			time.Sleep(3 * day)
+			w.set("example.com", func(d *domain) { d.httpErr = errDown })
+			wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
+			w.set("example.com", func(d *domain) { d.httpErr = nil })
+		}
+	})
+}
+
+// R34: that DNS was silent for as long as we wait is not the end of the caller's
+// context, nor does it look so.
+func TestSilentDNSIsNoContextError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		silent := false
+		c := &Client{Transport: w, Resolver: resolverFunc(func(ctx context.Context, name string) (resolver.Answer[string], error) {
+			if silent {
+				<-ctx.Done()
+				return resolver.Answer[string]{}, ctx.Err()
+			}
+			return w.TXT(ctx, name)
+		})}
+		defer c.Close()
+		w.publish("example.com", "1", text(ModeEnforce, day, "mx.example.com"))
+		lookup(t, c, "example.com")
+		silent = true
+		time.Sleep(2 * time.Minute)
+		lookup(t, c, "example.com")
+		time.Sleep(txtTimeout + 1)
+		r := lookup(t, c, "example.com")
+		wantReason(t, r, "sts-policy-fetch-error/dns-failure")
+		if isContextError(r.Failure) {
+			t.Errorf("%v is a context's error", errors.Unwrap(r.Failure))
+		}
+	})
+}
+
+// I9: a failure of yesterday is no answer today, even where a transport that
+// panics leaves nothing newer.
+func TestAnOldFailureDoesNotStandIn(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client) {
+		w.publish("example.com", "1", "")
+		w.set("example.com", func(d *domain) { d.status = 404 })
+		lookup(t, c, "example.com")
+		time.Sleep(day)
+		c.http = nil // panics
+		for range 2 * budgetBurst {
+			if r, err := c.Lookup(t.Context(), "example.com"); err == nil {
+				t.Fatalf("%+v", r)
+			}
+		}
+	})
+}
