@@ -26,8 +26,6 @@ type scenario struct {
 	before func(*world, *domain, *host)
 	// after, where there is one, changes it once its policy was looked up.
 	after func(*world, *domain, *host)
-	// old: that was long enough ago to look again.
-	old bool
 }
 
 type (
@@ -100,45 +98,25 @@ func scenarios() []scenario {
 		want:   row{"corrected.example", "enforce", "mx.corrected.example", "delivered, verified", "sts: validation-failure (sts-mx-mismatch), ok"},
 		before: func(_ *world, d *domain, _ *host) { d.Policy(strictmxtest.PolicyText("enforce", "mx.old.example")) },
 		after:  func(_ *world, d *domain, _ *host) { policy(d, "enforce") },
-		old:    true,
 	}, {
 		want:   row{"null-mx.example", "absent", "-", "refused 556 5.1.10", "nothing"},
 		before: func(w *world, d *domain, _ *host) { w.DNS.Set(d.Name() + ". MX 0 .") },
 	}}
 }
 
-// remembered are policies that were looked up before the delivery began. A Client
-// does not look twice within half a minute, and the demo cannot wait so long: here
-// it is made to remember what it knew, and to forget when that was.
-type remembered struct {
-	*mtasts.Client
-	results map[string]mtasts.Result
-}
-
-func (r remembered) Lookup(ctx context.Context, domain string) (mtasts.Result, error) {
-	if result, ok := r.results[domain]; ok {
-		return result, nil
-	}
-	return r.Client.Lookup(ctx, domain)
-}
-
-// prepare makes the domain of a scenario.
-func (r remembered) prepare(ctx context.Context, w *world, c scenario) error {
+// prepare makes the domain of a scenario. Where something changes after the
+// policy was first seen, it is looked up before.
+func prepare(ctx context.Context, w *world, policies *mtasts.Client, c scenario) error {
 	name := c.want.to
 	d, mx := w.Domain(name).MX("mx."+name), w.MX("mx."+name)
 	c.before(w, d, mx)
 	if c.after == nil {
 		return nil
 	}
-	result, err := r.Client.Lookup(ctx, name)
-	if err != nil {
+	if _, err := policies.Lookup(ctx, name); err != nil {
 		return err
 	}
 	c.after(w, d, mx)
-	if c.old {
-		r.results[name] = result
-		return r.Forget(ctx, name)
-	}
 	return nil
 }
 
@@ -154,13 +132,11 @@ func demo(ctx context.Context, o options, stdout, stderr io.Writer) int {
 		resolver: w.Resolver(), transport: w.Transport(), dial: w.DialContext, roots: w.Roots(),
 	}, sendersName, o.timeout)
 	defer s.policies.Close()
-	known := remembered{s.policies, make(map[string]mtasts.Result)}
-	s.dialer.Enforcer.MTASTS = known
 
 	all := scenarios()
 	var to []string
 	for _, c := range all {
-		if err := known.prepare(ctx, w, c); err != nil {
+		if err := prepare(ctx, w, s.policies, c); err != nil {
 			return fail(stderr, exitUnable, err)
 		}
 		to = append(to, "bob@"+c.want.to)
