@@ -22,6 +22,7 @@ const (
 	maxAddresses   = 40               // of all hosts of a delivery
 	maxHostAddrs   = 10               // of one host, so that the next gets its turn
 	dialTimeout    = 30 * time.Second
+	minShare       = 30 * time.Second
 	connectTimeout = 5 * time.Minute // for greeting, EHLO, STARTTLS and handshake (RFC 5321, section 4.5.3.2.1)
 )
 
@@ -30,7 +31,7 @@ const (
 // fixed at first use, and it must not be copied after that.
 type Dialer struct {
 	// Enforcer holds each session to the policies; if nil, a zero one of the
-	// Dialer's own.
+	// Dialer's own, which looks for policies with Resolver if that has TXT.
 	Enforcer *Enforcer
 	// Resolver finds MX records and addresses; if nil, a zero [resolver.Client].
 	Resolver Resolver
@@ -62,6 +63,9 @@ func (d *Dialer) parts() (*Enforcer, Resolver) {
 		}
 		if d.enf == nil {
 			d.enf = new(Enforcer)
+			if r, ok := d.res.(mtasts.Resolver); ok {
+				d.enf.MTASTS = &mtasts.Client{Resolver: r}
+			}
 		}
 	})
 	return d.enf, d.res
@@ -155,12 +159,12 @@ func (w *walk) hosts(ctx context.Context, hosts []candidate) bool {
 
 // host tries the addresses of one host, if its policies let it be one at all.
 func (w *walk) host(ctx context.Context, c candidate) bool {
-	s, err := w.plan.Session(ctx, c.host)
+	s, err := w.session(ctx, c.host)
 	switch {
+	case c.broken && !w.plan.verified: // R22: refused, but not for a policy's sake
+		return w.fail(w.soften(w.errorOf(c, noRoute, errBadMX)))
 	case err != nil:
 		return w.fail(err)
-	case c.broken: // R22
-		return w.fail(w.soften(w.errorOf(c, noRoute, errBadMX)))
 	}
 	addrs, err := w.lookup(ctx, c)
 	if err != nil {
@@ -171,7 +175,7 @@ func (w *walk) host(ctx context.Context, c candidate) bool {
 			return w.fail(w.errorOf(c, unreachable, errTooManyAddrs))
 		}
 		if i > 0 { // one session for each connection; what it may be is as before
-			if s, err = w.plan.Session(ctx, c.host); err != nil {
+			if s, err = w.session(ctx, c.host); err != nil {
 				return w.fail(err)
 			}
 		}
@@ -180,6 +184,19 @@ func (w *walk) host(ctx context.Context, c candidate) bool {
 		}
 	}
 	return true
+}
+
+// session asks the plan for a session; a fresh one where hosts that stalled have
+// let it grow old (R25). What is known costs nothing to ask for again.
+func (w *walk) session(ctx context.Context, host string) (*Session, error) {
+	if time.Since(w.plan.made) > planLife/2 {
+		plan, err := w.enforcer.Plan(ctx, w.delivery)
+		if err != nil {
+			return nil, err
+		}
+		w.plan = plan
+	}
+	return w.plan.Session(ctx, host)
 }
 
 var errTooManyAddrs = errors.New("40 addresses of the domain were tried: the rest have to wait")
@@ -209,11 +226,11 @@ func (w *walk) lookup(ctx context.Context, c candidate) ([]netip.Addr, error) {
 func (w *walk) connect(ctx context.Context, s *Session, c candidate, addr netip.Addr) (used, more bool) {
 	var last *limitedConn
 	conn, err := s.Connect(ctx, func(ctx context.Context) (net.Conn, error) {
-		// At most half of the time left, so that a host which says nothing leaves
-		// some for the next. It is a limit on the connection and not on ctx: a host
-		// that stalls is a fact to report, a ctx that ends is not.
+		// Half of the time left, so that a host which says nothing leaves some for
+		// the next. It is a limit on the connection and not on ctx: a host that
+		// stalls is a fact to report, a ctx that ends is not.
 		now := time.Now()
-		share := min(connectTimeout, w.end.Sub(now)/2)
+		share := min(connectTimeout, max(w.end.Sub(now)/2, minShare))
 		ctx, cancel := context.WithTimeout(ctx, min(dialTimeout, share))
 		defer cancel()
 		raw, err := w.dialer(c)(ctx, "tcp", net.JoinHostPort(addr.String(), c.port))
