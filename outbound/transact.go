@@ -62,12 +62,21 @@ func (c *smtpClient) verdict(command string, r reply) Receipt {
 
 // lost is the Receipt for a connection that broke, or a refusal of our own.
 func (c *smtpClient) lost(s status, err error) Receipt {
-	if ended := c.ctx.Err(); s == broken && ended != nil { // which closed the connection
+	if ended := ended(c.ctx); s == broken && ended != nil { // which is why
 		err = ended
 	}
 	v := receiptOf(c.fail(s, err))
 	v.Level = c.conn.Session.Level()
 	return v
+}
+
+// ended is the error of ctx, also where its deadline is the connection's and that
+// was noticed first.
+func ended(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // command sends one command and reads the reply.
