@@ -61,7 +61,7 @@ func TestHostsComeInOrder(t *testing.T) {
 			want: []string{"gone.example.com 5.4.4"}},
 		{name: "names that are none are refused in their turn and cost the others nothing", // R22
 			mxs:  []resolver.MX{mx(10, "*.example.com"), mx(20, "mx\x00.example.com"), mx(30, "192.0.2.1"), mx(40, "a.example.com")},
-			want: []string{`"*.example.com" 5.4.4`, `"mx\x00.example.com" 5.4.4`, `"192.0.2.1" 5.4.4`, "a.example.com"}},
+			want: []string{`"*.example.com" 5.4.4`, `"mx\x00.example.com" 5.4.4`, "192.0.2.1 5.4.4", "a.example.com"}},
 		{name: "an underscore is no obstacle", // CERT-22
 			mxs:  []resolver.MX{mx(10, "mx_1.example.com")},
 			want: []string{"mx_1.example.com"}},

@@ -282,7 +282,7 @@ func TestRequireTLS(t *testing.T) {
 			"~ b@example.com 451 4.7.5 mx.example.com", ""},
 		{"a policy in testing mode is no excuse", // RTLS-20
 			"a@sender.test", testingMX(), &server{offers: []string{"REQUIRETLS"}, cert: issue("mx.example.com", expired)}, nil,
-			"~ b@example.com 451 4.7.10 mx.example.com", ""},
+			"~ b@example.com 451 4.7.5 mx.example.com", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.result)
@@ -528,16 +528,16 @@ func TestContextEndsADelivery(t *testing.T) {
 func TestPanickingHook(t *testing.T) {
 	w := newWorld(t, none)
 	w.host("other.test", "8.8.4.1")
-	w.Resolver = panicking{w}
+	w.Resolver = panickyDNS{w}
 	got := w.SendMail(t.Context(), letter("b@example.com", "c@other.test"), hello)
 	if !got[0].Temporary() || !strings.Contains(got[0].Text, "panicked") || got[1].Err != nil {
 		t.Errorf("receipts %q", showAll(got))
 	}
 }
 
-type panicking struct{ Resolver }
+type panickyDNS struct{ Resolver }
 
-func (p panicking) MX(ctx context.Context, name string) (resolver.Answer[resolver.MX], error) {
+func (p panickyDNS) MX(ctx context.Context, name string) (resolver.Answer[resolver.MX], error) {
 	if name == "example.com" {
 		panic("oops")
 	}

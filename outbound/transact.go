@@ -119,14 +119,15 @@ func (c *smtpClient) hello(name string) (string, reply, error) {
 	return "EHLO", r, err
 }
 
-// argument returns what stands behind a keyword of the EHLO reply.
-func (r reply) argument(keyword string) string {
+// argument returns what stands behind a keyword of the EHLO reply, which is
+// given in lower case, and whether the keyword is there.
+func (r reply) argument(keyword string) (string, bool) {
 	for _, line := range r.lines[1:] {
 		if word, args, _ := strings.Cut(line, " "); equalASCII(word, keyword) {
-			return args
+			return args, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // What a server lacks, and where that is permanent: its EHLO reply stands for
@@ -146,8 +147,8 @@ var (
 // the server offers. What is needed and not offered is an error.
 func (c *smtpClient) mail(from mailbox, m *outgoing) (string, status, error) {
 	cmd := "MAIL FROM:<" + from.String() + ">"
-	if c.ehlo.offers("size") {
-		limit, _ := strconv.Atoi(c.ehlo.argument("size")) // 0 and no number: no limit known (RFC 1870, section 4)
+	if size, ok := c.ehlo.argument("size"); ok {
+		limit, _ := strconv.Atoi(size) // 0 and no number: no limit known (RFC 1870, section 4)
 		if limit > 0 && m.size > limit {
 			return "", tooBig, fmt.Errorf("the message has %d octets and the server takes %d", m.size, limit)
 		}
