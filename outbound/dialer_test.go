@@ -263,6 +263,39 @@ func TestSilentHostsShareTheTime(t *testing.T) {
 	}
 }
 
+// R25: hosts that stall do not make an old plan do; where a new one cannot be
+// had, nothing is dialled any more.
+func TestPlanIsRenewedOnTheWay(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want []string
+		asks int
+	}{
+		{"the policy is asked for again", nil,
+			[]string{"m0.mail.test 4.4.2", "m0.mail.test 4.4.2", "m1.mail.test"}, 2},
+		{"the policy cannot be had", errors.New("the store cannot be read"),
+			[]string{"m0.mail.test 4.4.2", "m0.mail.test 4.4.2", "4.7.0"}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, enforcing())
+				w.publish("example.com", mx(10, "m0.mail.test"), mx(20, "m1.mail.test"))
+				w.host("m0.mail.test", "8.8.4.1", "8.8.4.2").says = map[string]string{"connect": "silence"}
+				w.host("m1.mail.test", "8.8.4.3")
+				w.Timeout = time.Hour
+				time.AfterFunc(time.Minute, func() { w.policies.fail(tt.err) })
+				if got := w.visit(t, deliverTo); !slices.Equal(got, tt.want) {
+					t.Errorf("visited %q", got)
+				}
+				if _, sts := w.asked(); len(sts) != tt.asks {
+					t.Errorf("asked for %q", sts)
+				}
+			})
+		})
+	}
+}
+
 // R13: the deadline is one for the whole of a delivery; who uses a connection
 // can bring it nearer, not put it off.
 func TestOneDeadlineForAll(t *testing.T) {

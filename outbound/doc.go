@@ -21,6 +21,10 @@
 //	client, err := smtp.NewClient(conn, session.Host())
 //	// client.Mail, Rcpt, Data, Quit, as ever
 //
+// A [Dialer] makes that walk by itself: its Conns yields the connections that may
+// be used, and its SendMail hands over a message and returns what became of it
+// for each recipient.
+//
 // A client that cannot be given a connection uses [Session.StartTLS], or
 // [Session.TLSConfig] and [Session.Done]. What is refused is refused for now: the
 // [*Error] has the reply for the sender, and says what was found, what was

@@ -256,6 +256,13 @@ func (p *lockedPolicies) Refresh(ctx context.Context, domain string) (mtasts.Res
 	return p.policies.Refresh(ctx, domain)
 }
 
+// fail makes every lookup from now on fail.
+func (p *lockedPolicies) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = err
+}
+
 func mx(preference uint16, host string) resolver.MX {
 	return resolver.MX{Preference: preference, Host: host}
 }
