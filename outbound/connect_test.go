@@ -558,3 +558,33 @@ func transact(t testing.TB, c *smtp.Client) {
 		t.Fatal(err)
 	}
 }
+
+// RFC 5321, section 4.1.1.10: a host that is refused while it still listens
+// hears QUIT, and one whose TLS failed hears nothing in clear.
+func TestRefusedHostHearsQUIT(t *testing.T) {
+	for _, r := range []struct {
+		host *host
+		quit bool
+	}{{with(good, noTLSOffered), true}, {with(good, refuses), true}, {with(expired), false}, {with(good, injects), false}} {
+		e, _ := sender(enforcing())
+		_, err := session(t, e, deliverTo, "mx.example.com").Connect(t.Context(), r.host.dial)
+		asError(t, err)
+		r.host.wg.Wait()
+		if commands, _ := r.host.got(); slices.Contains(commands, "clear QUIT") != r.quit {
+			t.Errorf("commands %q, want QUIT: %v", commands, r.quit)
+		}
+	}
+}
+
+// I20: merging does not write into what is shared.
+func TestMergeLeavesWhatIsShared(t *testing.T) {
+	shared := make([]tlsrpt.Failure, 1, 4)
+	a := merge(shared, notOffered)
+	b := merge(shared, injected)
+	if len(shared) != 1 || a[1] != notOffered[0] || b[1] != injected[0] {
+		t.Errorf("%v, %v, %v", shared, a, b)
+	}
+	if again := merge(a, notOffered); len(again) != 2 {
+		t.Errorf("twice the same: %v", again)
+	}
+}
