@@ -48,6 +48,7 @@ func (c *Client) refresh(ctx context.Context, name string) (Result, error) {
 	if err := c.lookTXT(ctx, name, parent, look); err != nil {
 		return Result{}, err
 	}
+	now = c.clock.now() // DNS may have taken its time
 	h, ok := c.snapshot(name)
 	if !ok || !h.fresh(now) {
 		return c.discover(ctx, name)
@@ -198,8 +199,13 @@ func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error)
 	case h == nil:
 	case a.Secure && len(a.Records) == 0:
 		c.memory.remove(s, h) // an authentic end: it lapsed for good (R30)
-	case h.lapsed(now):
-		ttl = minAbsence
+	default:
+		if h.lapsed(now) {
+			ttl = minAbsence
+		}
+		l := h.lookOf() // what was seen while it held counts no more
+		l.answered(now, ttl)
+		h.set(l)
 	}
 	c.absences.Put(name, newAbsence(now, ttl))
 	c.looks.Delete(name)

@@ -3,6 +3,7 @@ package mtasts
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,3 +94,35 @@ func TestAnOldFailureDoesNotStandIn(t *testing.T) {
 		}
 	})
 }
+
+// STS-32: an id that is seen while a GET is on its way is not forgotten when the
+// GET ends with the policy of the id before.
+func TestAnIDSeenDuringAGETIsFetched(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client) {
+		w.publish("example.com", "1", text(ModeEnforce, 7*day, "mx.example.com"))
+		w.set("example.com", func(d *domain) { d.ttl = time.Hour })
+		lookup(t, c, "example.com")
+		time.Sleep(day)
+		c.http = roundTripFunc(func(req *http.Request) (*http.Response, error) {
+			resp, err := w.RoundTrip(req)
+			time.Sleep(5 * time.Second) // the text is of the time of the request
+			return resp, err
+		})
+		lookup(t, c, "example.com") // begins a GET
+		time.Sleep(time.Second)
+		w.publish("example.com", "2", text(ModeEnforce, 7*day, "mx.example.net"))
+		if _, err := c.Refresh(t.Context(), "example.com"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		lookup(t, c, "example.com")
+		time.Sleep(time.Minute)
+		if r := lookup(t, c, "example.com"); r.ID != "2" || r.Policy.MX[0] != "mx.example.net" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

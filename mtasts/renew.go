@@ -183,7 +183,8 @@ func (l *look) fail(id string, failure *Error, now instant) {
 
 // notePolicy installs a policy, and with it its id and the time of the GET, in
 // one step (STS-91), unless a later GET did so first (R5). l is what had been seen
-// of the domain when the GET began.
+// of the domain when the GET began; what was seen of the record since then counts
+// more, or a new id would be forgotten.
 func (c *Client) notePolicy(h *held, l look, text string) Result {
 	name := h.domain()
 	s := c.change(name)
@@ -191,6 +192,12 @@ func (c *Client) notePolicy(h *held, l look, text string) Result {
 	var was Result
 	weaker := false
 	old := s.policies[name]
+	if since, ok := c.looks.Get(name); ok && since.lastTXT > l.lastTXT {
+		l = since
+	}
+	if old != nil && old.lookOf().lastTXT > l.lastTXT {
+		l = old.lookOf()
+	}
 	if old != nil && h.fetched <= old.fetched {
 		defer s.Unlock()
 		return c.result(old, now)
@@ -218,7 +225,7 @@ func (h *held) seen(l look) {
 		h.checked = l.lastTXT
 	}
 	h.ttl = uint16(clampTTL(l.nextTXT-h.checked, minTXT, maxTXT) / time.Second)
-	if l.silent || l.record != nil { // still amiss, which the policy cannot mend
+	if l.silent || l.record != nil || l.id != h.id() { // still amiss, which the policy cannot mend
 		h.state = &look{id: l.id, nextTXT: l.nextTXT, lastTXT: l.lastTXT, silent: l.silent, silences: l.silences, record: l.record}
 	}
 }

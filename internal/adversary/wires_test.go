@@ -1,0 +1,81 @@
+package adversary
+
+// wires says what happens on each wire: one strategy each, for a whole window.
+// A fault drawn anew for each packet is weaker than a plan that is kept to.
+type wires struct {
+	dns   dnsWire
+	https httpsWire
+	smtp  smtpWire
+}
+
+func (w wires) honest() bool { return w == wires{} }
+
+func (w wires) String() string {
+	return "dns " + w.dns.String() + ", https " + w.https.String() + ", smtp " + w.smtp.String()
+}
+
+type dnsWire uint8
+
+const (
+	dnsHonest    dnsWire = iota
+	dnsSlow              // honest, but late
+	dnsDenied            // the record does not exist, for an hour
+	dnsGarbled           // records that are none, or two
+	dnsForged            // another id each time
+	dnsPredicted         // the id that the owner will take next
+	dnsFailing           // SERVFAIL
+	dnsSilent            // nothing at all
+	dnsPanics            // our own resolver breaks
+	dnsMixed             // any of these
+)
+
+func (w dnsWire) String() string {
+	return [...]string{"honest", "slow", "denied", "garbled", "forged ids", "predicted id", "failing", "silent", "panics", "mixed"}[w]
+}
+
+type httpsWire uint8
+
+const (
+	httpsHonest  httpsWire = iota
+	httpsSlow              // honest, but late
+	httpsCut               // no connection
+	httpsReset             // broken off in the body
+	httpsHeld              // held until we give up
+	httpsDripped           // the body comes too slowly
+	httpsSteered           // led to the former provider, whose certificate is valid
+	httpsPanics            // our own transport breaks
+	httpsMixed             // any of these
+)
+
+func (w httpsWire) String() string {
+	return [...]string{"honest", "slow", "cut", "reset", "held", "dripped", "steered", "panics", "mixed"}[w]
+}
+
+type smtpWire uint8
+
+const smtpHonest smtpWire = 0
+
+func (w smtpWire) String() string { return [...]string{"honest"}[w] }
+
+func drawWires(d dice) wires {
+	var w wires
+	for w.honest() {
+		if d.chance(65) {
+			w.dns = drawDNS(d)
+		}
+		if d.chance(65) {
+			w.https = drawHTTPS(d)
+		}
+	}
+	return w
+}
+
+func drawDNS(d dice) dnsWire {
+	return pick(d, dnsSlow, dnsDenied, dnsDenied, dnsGarbled, dnsForged, dnsForged, dnsPredicted, dnsPredicted,
+		dnsFailing, dnsFailing, dnsSilent, dnsMixed, dnsPanics)
+}
+
+func drawHTTPS(d dice) httpsWire {
+	return pick(d, httpsSlow, httpsCut, httpsCut, httpsCut, httpsReset, httpsHeld, httpsDripped, httpsSteered, httpsSteered,
+		httpsMixed, httpsPanics)
+}
