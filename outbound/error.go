@@ -83,11 +83,7 @@ func describe(outcomes []tlsrpt.Outcome) string {
 	var words []string
 	for _, o := range outcomes {
 		for _, f := range o.Failures {
-			word := string(f.Type)
-			if f.Reason != "" {
-				word += " (" + f.Reason + ")"
-			}
-			words = append(words, word)
+			words = append(words, f.String())
 		}
 	}
 	return strings.Join(words, ", ")

@@ -56,7 +56,7 @@ func Example() {
 		break
 	}
 	// Output:
-	// mx.evil.test [{validation-failure sts-mx-mismatch }]
+	// mx.evil.test [validation-failure (sts-mx-mismatch)]
 	// mx.example.com []
 	// mx.example.com verified <nil>
 }

@@ -8,54 +8,65 @@ import (
 // Policy is a policy as reports show it (RFC 8460, section 4.4). A Policy is
 // shared between events and never changed after it was made.
 type Policy struct {
-	Type PolicyType
+	Type PolicyType `json:"policy-type"`
 	// Domain is the policy domain in A-labels: the recipient domain or smart
 	// host for STS and NoPolicyFound, the TLSA base domain for TLSA.
-	Domain string
+	Domain string `json:"policy-domain"`
 	// Strings are the lines of the policy as served, or its TLSA records as
 	// text (section 4.5); nil where there is no policy or none could be had.
-	Strings []string
+	Strings []string `json:"policy-string,omitempty"`
 	// MXHosts are the mx patterns of an STS policy, in A-labels; nil for others.
-	MXHosts []string
+	MXHosts []string `json:"mx-host,omitempty"`
 }
 
 // Failure is one thing that went wrong in a session.
 type Failure struct {
-	Type ResultType
+	Type ResultType `json:"result-type"`
 	// Reason is the failure-reason-code: a word of our closed vocabulary, of
 	// the form [a-z0-9-]{1,64} and never a text from the network; "" where the
 	// type says it all.
-	Reason string
+	Reason string `json:"failure-reason-code,omitempty"`
 	// Info is the additional-information: an absolute URI, or "".
-	Info string
+	Info string `json:"additional-information,omitempty"`
+}
+
+// String is the failure in a few words, such as "certificate-not-trusted
+// (self-signed)".
+func (f Failure) String() string {
+	if f.Reason == "" || f.Reason == string(f.Type) {
+		return string(f.Type)
+	}
+	return string(f.Type) + " (" + f.Reason + ")"
 }
 
 // Outcome is what one policy made of a session. An Outcome without failures
 // says that the session satisfied the policy.
 type Outcome struct {
-	Policy   *Policy // never nil in an Event
-	Failures []Failure
+	Policy   *Policy   `json:"policy"` // never nil in an Event
+	Failures []Failure `json:"failure-details,omitempty"`
 }
 
 // Event is one session: one attempt at TLS with one host on one connection,
 // judged by every policy in force. It is what TLS-RPT counts (RFC 8460,
-// section 4.2). Nothing in it is changed once it was handed out.
+// section 4.2). Nothing in it is changed once it was handed out. As JSON it uses
+// the words of a report, for logs and queues; a report holds sums of events.
 type Event struct {
 	// Time of the session; its UTC day is the day of the report that counts it.
-	Time time.Time
+	Time time.Time `json:"time"`
 	// Domain is the recipient domain or smart host, whose TLS-RPT record says
 	// who wants to know.
-	Domain string
+	Domain string `json:"domain"`
 	// MXHost is the MX host tried, in A-labels.
-	MXHost string
+	MXHost string `json:"receiving-mx-hostname"`
 	// HELO is the server's name as it gave it in its EHLO reply or greeting; ""
 	// where it gave none that is a name or an address literal.
-	HELO string
+	HELO string `json:"receiving-mx-helo,omitempty"`
 	// SendingIP and ReceivingIP are zero where no connection was made, and where
 	// the address is not public.
-	SendingIP, ReceivingIP netip.Addr
+	SendingIP   netip.Addr `json:"sending-mta-ip,omitzero"`
+	ReceivingIP netip.Addr `json:"receiving-ip,omitzero"`
 	// Outcomes has one element for each policy in force, at least one.
-	Outcomes []Outcome
+	Outcomes []Outcome `json:"policies"`
 }
 
 // Observer is told about every session. Observe is called on the delivery

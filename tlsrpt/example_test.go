@@ -29,5 +29,5 @@ func ExampleObserver() {
 		Domain: "example.com", MXHost: "mx.example.com",
 		Outcomes: []tlsrpt.Outcome{{Policy: policy, Failures: []tlsrpt.Failure{expired}}},
 	})
-	// Output: example.com mx.example.com sts [{certificate-expired  }]
+	// Output: example.com mx.example.com sts [certificate-expired]
 }

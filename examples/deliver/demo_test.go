@@ -53,11 +53,11 @@ func TestTheDemosEventsAreInTheWordsOfTheRFC(t *testing.T) {
 	_, stdout, _ := deliver(t, "")
 	results := make(map[string][]string)
 	for _, e := range decoded(t, stdout) {
-		if e.Time.IsZero() || e.MXHost == "" || len(e.Policies) != 1 || e.Policies[0].Domain != e.Domain {
+		if e.Time.IsZero() || e.MXHost == "" || len(e.Outcomes) != 1 || e.Outcomes[0].Policy.Domain != e.Domain {
 			t.Errorf("event %+v", e)
 		}
-		result := string(e.Policies[0].Type)
-		for _, f := range e.Policies[0].Failures {
+		result := string(e.Outcomes[0].Policy.Type)
+		for _, f := range e.Outcomes[0].Failures {
 			result += " " + string(f.Type)
 		}
 		results[e.Domain] = append(results[e.Domain], result)

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/strictmx/strictmx/tlsrpt"
 )
 
 // deliver runs the program in this process.
@@ -32,14 +34,14 @@ func table(stdout string) map[string][]string {
 }
 
 // decoded returns the events, which stand between the table and the summary.
-func decoded(t *testing.T, stdout string) []jsonEvent {
+func decoded(t *testing.T, stdout string) []tlsrpt.Event {
 	t.Helper()
-	var events []jsonEvent
+	var events []tlsrpt.Event
 	for line := range strings.Lines(stdout) {
 		if !strings.HasPrefix(line, "{") {
 			continue
 		}
-		var e jsonEvent
+		var e tlsrpt.Event
 		d := json.NewDecoder(strings.NewReader(line))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&e); err != nil {

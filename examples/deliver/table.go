@@ -6,11 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/strictmx/strictmx/outbound"
@@ -93,11 +91,7 @@ func reported(domain string, events []tlsrpt.Event) string {
 func failures(all []tlsrpt.Failure) string {
 	var words []string
 	for _, f := range all {
-		word := string(f.Type)
-		if f.Reason != "" && f.Reason != word {
-			word += " (" + f.Reason + ")"
-		}
-		words = append(words, word)
+		words = append(words, f.String())
 	}
 	return cmp.Or(strings.Join(words, " + "), "ok")
 }
@@ -141,48 +135,13 @@ func colours(w io.Writer) map[string]string {
 	return map[string]string{"delivered": "\x1b[32m", "ready": "\x1b[32m", "deferred": "\x1b[33m", "refused": "\x1b[31m"}
 }
 
-// jsonEvent is an event in the words of RFC 8460, section 4.4.
-type jsonEvent struct {
-	Time        time.Time    `json:"time"`
-	Domain      string       `json:"domain"`
-	MXHost      string       `json:"receiving-mx-hostname"`
-	HELO        string       `json:"receiving-mx-helo,omitempty"`
-	SendingIP   netip.Addr   `json:"sending-mta-ip,omitzero"` // none on loopback: public addresses alone
-	ReceivingIP netip.Addr   `json:"receiving-ip,omitzero"`
-	Policies    []jsonPolicy `json:"policies"`
-}
-
-type jsonPolicy struct {
-	Type     tlsrpt.PolicyType `json:"policy-type"`
-	Strings  []string          `json:"policy-string,omitempty"`
-	Domain   string            `json:"policy-domain"`
-	MXHosts  []string          `json:"mx-host,omitempty"`
-	Failures []jsonFailure     `json:"failure-details,omitempty"`
-}
-
-type jsonFailure struct {
-	Type   tlsrpt.ResultType `json:"result-type"`
-	Reason string            `json:"failure-reason-code,omitempty"`
-	Info   string            `json:"additional-information,omitempty"`
-}
-
 // printEvents prints each event as one line of JSON.
 func printEvents(w io.Writer, events []tlsrpt.Event) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	for _, e := range events {
-		line := jsonEvent{
-			Time: e.Time.UTC(), Domain: e.Domain, MXHost: e.MXHost, HELO: e.HELO,
-			SendingIP: e.SendingIP, ReceivingIP: e.ReceivingIP,
-		}
-		for _, o := range e.Outcomes {
-			p := jsonPolicy{Type: o.Policy.Type, Strings: o.Policy.Strings, Domain: o.Policy.Domain, MXHosts: o.Policy.MXHosts}
-			for _, f := range o.Failures {
-				p.Failures = append(p.Failures, jsonFailure(f))
-			}
-			line.Policies = append(line.Policies, p)
-		}
-		if err := enc.Encode(line); err != nil {
+		e.Time = e.Time.UTC()
+		if err := enc.Encode(e); err != nil {
 			return err
 		}
 	}
