@@ -45,7 +45,7 @@ func (s *stats) String() string {
 	for _, n := range s.causes {
 		total += n
 	}
-	fmt.Fprintf(&b, "%d schedules, %d answers, %.4f GETs and %.4f TXT queries an hour; enforced %.1f %%", s.schedules, s.answers,
+	fmt.Fprintf(&b, "%d schedules, %d answers, %d GETs and %d TXT queries, %.3f and %.3f an hour; enforced %.1f %%", s.schedules, s.answers, s.gets, s.txts,
 		float64(s.gets)/s.hours, float64(s.txts)/s.hours, 100*float64(s.causes[""])/float64(total))
 	for _, c := range slices.Sorted(maps.Keys(s.causes)) {
 		if c != "" {

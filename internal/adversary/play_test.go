@@ -116,7 +116,7 @@ func (p *player) move(m move) {
 	case moveFlood:
 		p.flood(m)
 	case moveJump:
-		time.Sleep(m.every)
+		time.Sleep(p.w.jump(m.every))
 	case moveMoment:
 		time.Sleep(max(p.w.until(m.moment)+m.every, 0))
 	}
@@ -174,6 +174,17 @@ func (p *player) flood(m move) {
 	p.w.flood(p.w.now())
 }
 
+// jump is a time to let pass: where Run renews a policy every few minutes, more
+// than hours of it show nothing new.
+func (o *oracle) jump(d time.Duration) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if k := o.history(victim).known(); k != nil && k.facts.maxAge < day {
+		return min(d, 9*time.Hour)
+	}
+	return d
+}
+
 // until is the time to a moment that matters, as far as the oracle knows of one.
 func (o *oracle) until(m moment) time.Duration {
 	o.mu.Lock()
@@ -184,7 +195,7 @@ func (o *oracle) until(m moment) time.Duration {
 	switch m {
 	case momentExpiry:
 		if k != nil {
-			at = min(k.expires(), now+40*day)
+			at = min(k.expires(), now+8*day)
 		}
 	case momentRenewal:
 		if k != nil {

@@ -117,7 +117,7 @@ func newSchedule(l layer, seed uint64) *schedule {
 	if s.small { // and is used on two days
 		s.add(d, move{kind: moveJump, every: day + d.between(0, time.Hour)}, move{kind: moveDeliver, n: 1})
 	}
-	for range 1 + d.IntN(3) {
+	for range 1 + d.IntN(2) {
 		if d.chance(40) {
 			s.drift(d)
 		}
@@ -151,9 +151,13 @@ func (s *schedule) drift(d dice) {
 	case p < 40:
 		s.add(d, move{kind: moveMoment, moment: moment(d.IntN(int(moments))), every: d.between(-time.Minute, 10*time.Second)}, deliver)
 	case p < 58:
-		s.add(d, move{kind: moveJump, every: pick(d, time.Minute, 5*time.Minute, 11*time.Minute, time.Hour, 9*time.Hour, 27*time.Hour, 8*day)}, deliver)
+		jump := pick(d, time.Minute, 5*time.Minute, 11*time.Minute, time.Hour, 9*time.Hour, 27*time.Hour, 8*day)
+		if d.chance(4) {
+			jump = 33 * day // what is not used any more
+		}
+		s.add(d, move{kind: moveJump, every: jump}, deliver)
 	case p < 64:
-		s.add(d, move{kind: moveDeliver, n: 20 + d.IntN(80), every: pick(d, time.Second, 10*time.Second)})
+		s.add(d, move{kind: moveDeliver, n: 20 + d.IntN(60), every: pick(d, time.Second, 10*time.Second)})
 	case p < 70:
 		s.add(d, move{kind: moveCrowd, n: 2 + d.IntN(8), every: d.between(time.Millisecond, 20*time.Second)})
 	case p < 76:
@@ -167,10 +171,10 @@ func (s *schedule) drift(d dice) {
 	case p < 93:
 		s.add(d, move{kind: moveNewID})
 	case s.small:
-		s.add(d, move{kind: moveFlood, junk: junkPolicies, n: 30 + d.IntN(20)}, deliver)
-	case p < 97:
-		s.add(d, move{kind: moveFlood, junk: junkAbsent, n: 10 + d.IntN(100)}, deliver)
+		s.add(d, move{kind: moveFlood, junk: junkPolicies, n: 25 + d.IntN(15)}, deliver)
+	case p < 99:
+		s.add(d, move{kind: moveFlood, junk: junkAbsent, n: 10 + d.IntN(20)}, deliver)
 	default:
-		s.add(d, move{kind: moveFlood, junk: junkHogs, n: 70 + d.IntN(70)}, deliver)
+		s.add(d, move{kind: moveFlood, junk: junkHogs, n: 66 + d.IntN(10)}, deliver)
 	}
 }
