@@ -1,6 +1,7 @@
 package adversary
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -25,7 +26,13 @@ var (
 type stats struct {
 	schedules, answers, gets, txts int
 	hours                          float64
-	causes                         map[mtasts.Cause]int
+	causes                         map[mtasts.Cause]int // of answers
+	deliveries, held               int
+	delivered                      map[mtasts.Cause]int
+}
+
+func newStats() stats {
+	return stats{causes: make(map[mtasts.Cause]int), delivered: make(map[mtasts.Cause]int)}
 }
 
 func (s *stats) add(o stats) {
@@ -34,31 +41,44 @@ func (s *stats) add(o stats) {
 	s.gets += o.gets
 	s.txts += o.txts
 	s.hours += o.hours
+	s.deliveries += o.deliveries
+	s.held += o.held
 	for c, n := range o.causes {
 		s.causes[c] += n
+	}
+	for c, n := range o.delivered {
+		s.delivered[c] += n
 	}
 }
 
 func (s *stats) String() string {
 	var b strings.Builder
-	total := 0
-	for _, n := range s.causes {
-		total += n
-	}
-	fmt.Fprintf(&b, "%d schedules, %d answers, %d GETs and %d TXT queries, %.3f and %.3f an hour; enforced %.1f %%", s.schedules, s.answers, s.gets, s.txts,
-		float64(s.gets)/s.hours, float64(s.txts)/s.hours, 100*float64(s.causes[""])/float64(total))
-	for _, c := range slices.Sorted(maps.Keys(s.causes)) {
-		if c != "" {
-			fmt.Fprintf(&b, ", %s %.1f %%", c, 100*float64(s.causes[c])/float64(total))
-		}
+	fmt.Fprintf(&b, "%d schedules; %d answers: %s; %d GETs and %d TXT queries, %.3f and %.3f an hour", s.schedules, s.answers, shares(s.causes),
+		s.gets, s.txts, float64(s.gets)/s.hours, float64(s.txts)/s.hours)
+	if s.deliveries > 0 {
+		fmt.Fprintf(&b, "; %d deliveries: %s; held back %d", s.deliveries, shares(s.delivered), s.held)
 	}
 	return b.String()
+}
+
+// shares are the causes in percent.
+func shares(causes map[mtasts.Cause]int) string {
+	total := 0
+	for _, n := range causes {
+		total += n
+	}
+	var all []string
+	for _, c := range slices.Sorted(maps.Keys(causes)) {
+		all = append(all, fmt.Sprintf("%s %.1f %%", cmp.Or(c, "enforced"), 100*float64(causes[c])/float64(total)))
+	}
+	return strings.Join(all, ", ")
 }
 
 // simulate plays n schedules from the first seed on and returns what was seen.
 // It calls failed with each one that broke an invariant, until that says stop.
 func simulate(t *testing.T, l layer, first uint64, n int, failed func(*oracle) (stop bool)) *stats {
-	total := &stats{causes: make(map[mtasts.Cause]int)}
+	theirs() // outside of the bubbles
+	total := newStats()
 	var mu sync.Mutex
 	var next atomic.Uint64
 	var stopped atomic.Bool
@@ -82,11 +102,11 @@ func simulate(t *testing.T, l layer, first uint64, n int, failed func(*oracle) (
 			})
 		}
 	})
-	return total
+	return &total
 }
 
 func TestAdversary(t *testing.T) {
-	for _, l := range []layer{layerClient} {
+	for _, l := range []layer{layerClient, layerDelivery} {
 		first, n := uint64(1), *advN
 		if *advSeed != 0 {
 			first, n = *advSeed, 1

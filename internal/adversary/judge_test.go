@@ -16,7 +16,7 @@ type question struct {
 	sure         bool
 	generation   int
 	refresh      bool
-	closing      bool
+	lifted       bool // not knowing holds nothing back: an error is as good as "indeterminate"
 }
 
 func (o *oracle) ask(deadline time.Duration) question {
@@ -70,6 +70,9 @@ func (o *oracle) judge(q question, r mtasts.Result, err error) {
 	}
 	if q.refresh && now > q.at+10*time.Second {
 		o.breach("R7", "Refresh took %v", now-q.at)
+	}
+	if q.lifted && r.Indeterminate && (r.Policy != nil || r.Failure != nil || h.silentAt < q.at-5*time.Minute) {
+		return
 	}
 	if err != nil {
 		o.note("asked at %s: error %v", stamp(q.at), err)

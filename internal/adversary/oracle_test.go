@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/strictmx/strictmx/mtasts"
+	"github.com/strictmx/strictmx/tlsrpt"
 )
 
 // An oracle knows what the fake servers sent, and when, and nothing of the
@@ -31,6 +32,7 @@ type oracle struct {
 	domains    map[string]*history
 	handed     map[*mtasts.Policy]string // values handed out, as they were
 	expected   map[time.Duration]bool    // by the start of a GET: Changed must fire, and whether it says weaker
+	told       []tlsrpt.Event
 	stats      stats
 }
 
@@ -92,7 +94,7 @@ type line struct {
 func newOracle(s *schedule) *oracle {
 	return &oracle{
 		s: s, base: time.Now(), domains: make(map[string]*history), flooded: long, forgotten: long, panicked: long,
-		stats: stats{causes: make(map[mtasts.Cause]int)}, handed: make(map[*mtasts.Policy]string), expected: make(map[time.Duration]bool),
+		stats: newStats(), handed: make(map[*mtasts.Policy]string), expected: make(map[time.Duration]bool),
 	}
 }
 

@@ -20,6 +20,7 @@ type player struct {
 	stop   context.CancelFunc
 	crowd  sync.WaitGroup
 	floods int
+	sender *sender
 }
 
 // play plays a schedule in a bubble of its own, and returns what the oracle
@@ -40,6 +41,7 @@ func play(t *testing.T, s *schedule) *oracle {
 		synctest.Wait()
 		o.settle()
 		p.close()
+		p.w.servers.Wait()
 		o.finish()
 	})
 	return o
@@ -54,6 +56,9 @@ func (p *player) start() {
 	}
 	p.w.restarted()
 	p.c.Stats() // its time begins now
+	if p.s.layer == layerDelivery {
+		p.sender = newSender(p)
+	}
 	if p.s.run {
 		var ctx context.Context
 		ctx, p.stop = context.WithCancel(context.Background())
@@ -76,7 +81,11 @@ func (p *player) move(m move) {
 	switch m.kind {
 	case moveDeliver:
 		for range m.n {
-			p.lookup(context.Background(), forth)
+			if p.s.layer == layerDelivery {
+				p.sender.send(d)
+			} else {
+				p.lookup(context.Background(), forth)
+			}
 			time.Sleep(m.every)
 		}
 	case moveCrowd:

@@ -8,20 +8,23 @@ import (
 // A schedule is a world and what happens in it. Every number in it is drawn
 // when it is made, so that moves can be taken out without changing the others.
 type schedule struct {
-	seed   uint64
-	layer  layer
-	truth  truth // at the beginning
-	stale  facts
-	signed bool // the domain is signed: nobody can forge its denial
-	small  bool // the Client has little memory
-	run    bool // the Client's Run runs
-	moves  []move
+	seed     uint64
+	layer    layer
+	truth    truth // at the beginning
+	stale    facts
+	signed   bool // the domain is signed: nobody can forge its denial
+	small    bool // the Client has little memory
+	run      bool // the Client's Run runs
+	mx2      chain
+	mx2NoTLS bool
+	moves    []move
 }
 
 type layer uint8
 
 const (
-	layerClient layer = 1 + iota // L1: mtasts.Client alone
+	layerClient   layer = 1 + iota // L1: mtasts.Client alone
+	layerDelivery                  // L2: with outbound, up to the mail itself
 )
 
 func (l layer) String() string { return fmt.Sprintf("L%d", uint8(l)) }
@@ -110,6 +113,7 @@ func newSchedule(l layer, seed uint64) *schedule {
 	s := &schedule{
 		seed: seed, layer: l, truth: drawTruth(d), stale: drawStale(d),
 		signed: d.chance(20), small: d.chance(12), run: d.chance(75),
+		mx2: pick(d, chainGood, chainGood, chainExpired, chainMisnamed), mx2NoTLS: d.chance(15),
 	}
 	if d.chance(85) { // something is known when the attacker comes
 		s.add(d, move{kind: moveDeliver, n: 1 + d.IntN(3), every: time.Second})
@@ -121,7 +125,7 @@ func newSchedule(l layer, seed uint64) *schedule {
 		if d.chance(40) {
 			s.drift(d)
 		}
-		s.add(d, move{kind: moveWindow, wires: drawWires(d)})
+		s.add(d, move{kind: moveWindow, wires: drawWires(d, l)})
 		for range 2 + d.IntN(6) {
 			s.drift(d)
 		}
@@ -156,6 +160,8 @@ func (s *schedule) drift(d dice) {
 			jump = 33 * day // what is not used any more
 		}
 		s.add(d, move{kind: moveJump, every: jump}, deliver)
+	case p < 64 && s.layer == layerDelivery:
+		s.add(d, move{kind: moveDeliver, n: 3 + d.IntN(6), every: pick(d, time.Second, 3*time.Minute)})
 	case p < 64:
 		s.add(d, move{kind: moveDeliver, n: 20 + d.IntN(60), every: pick(d, time.Second, 10*time.Second)})
 	case p < 70:

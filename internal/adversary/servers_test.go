@@ -28,10 +28,14 @@ type world struct {
 	stale   facts
 	signed  bool
 	wires   wires
+
+	mx2      chain // what the second MX host shows, by the owner's own fault
+	mx2NoTLS bool
+	servers  sync.WaitGroup
 }
 
 func newWorld(s *schedule, o *oracle) *world {
-	w := &world{oracle: o, dice: newDice(s.seed, 1<<32), truth: s.truth, version: 1, stale: s.stale, signed: s.signed}
+	w := &world{oracle: o, dice: newDice(s.seed, 1<<32), truth: s.truth, version: 1, stale: s.stale, signed: s.signed, mx2: s.mx2, mx2NoTLS: s.mx2NoTLS}
 	o.published(w.truth)
 	return w
 }

@@ -53,11 +53,25 @@ func (w httpsWire) String() string {
 
 type smtpWire uint8
 
-const smtpHonest smtpWire = 0
+const (
+	smtpHonest    smtpWire = iota
+	smtpStripped           // no STARTTLS in the reply to EHLO
+	smtpRefused            // 454 to STARTTLS
+	smtpCut                // broken off after STARTTLS
+	smtpBanner             // 554 for a greeting
+	smtpEndless            // a greeting without end
+	smtpMITM               // a certificate of the attacker's own making
+	smtpStolen             // the host's certificate, without its key
+	smtpElsewhere          // MX records that name the attacker's host, which has a valid certificate
+	smtpDenied             // no MX records
+	smtpMixed              // any of these
+)
 
-func (w smtpWire) String() string { return [...]string{"honest"}[w] }
+func (w smtpWire) String() string {
+	return [...]string{"honest", "stripped", "refused", "cut", "banner", "endless", "MITM", "stolen", "elsewhere", "denied", "mixed"}[w]
+}
 
-func drawWires(d dice) wires {
+func drawWires(d dice, l layer) wires {
 	var w wires
 	for w.honest() {
 		if d.chance(65) {
@@ -65,6 +79,9 @@ func drawWires(d dice) wires {
 		}
 		if d.chance(65) {
 			w.https = drawHTTPS(d)
+		}
+		if l == layerDelivery && d.chance(80) {
+			w.smtp = drawSMTP(d)
 		}
 	}
 	return w
@@ -79,3 +96,5 @@ func drawHTTPS(d dice) httpsWire {
 	return pick(d, httpsSlow, httpsCut, httpsCut, httpsCut, httpsReset, httpsHeld, httpsDripped, httpsSteered, httpsSteered,
 		httpsMixed, httpsPanics)
 }
+
+func drawSMTP(d dice) smtpWire { return smtpStripped + smtpWire(d.IntN(int(smtpMixed))) }
