@@ -43,7 +43,7 @@ type pooled struct {
 func newSender(p *player) *sender {
 	s := &sender{player: p, pool: make(map[string]*pooled)}
 	s.enforcer = &outbound.Enforcer{
-		MTASTS: p.c, LocalName: "out.sender.test", TLSConfig: &tls.Config{RootCAs: theirs().roots},
+		MTASTS: p.c, LocalName: "out.sender.test", TLSConfig: &tls.Config{RootCAs: theirs().roots, CurvePreferences: []tls.CurveID{tls.CurveP256}}, // the cheapest
 		Observer: tlsrpt.ObserverFunc(p.w.observe),
 	}
 	s.dialer = &outbound.Dialer{Enforcer: s.enforcer, Resolver: p.w, DialContext: func(_ context.Context, _, address string) (net.Conn, error) {
@@ -65,7 +65,7 @@ func (s *sender) send(d dice) {
 	case d.chance(3):
 		dl.RequireTLS = true
 	}
-	if d.chance(8) {
+	if d.chance(5) {
 		s.walk(dl)
 		return
 	}
@@ -138,7 +138,7 @@ func (s *sender) try(d dice, p planned, session *outbound.Session, host string) 
 		}
 	}
 	time.Sleep(time.Duration(d.IntN(1000)) * time.Millisecond)
-	if d.chance(10) {
+	if d.chance(6) {
 		return s.connect(p, session, host)
 	}
 	c := s.w.connect(host)
