@@ -84,10 +84,7 @@ func (w *world) connect(host string) *channel {
 	return c
 }
 
-var (
-	errSignature = errors.New("tls: invalid signature by the server certificate: ECDSA verification failure")
-	errBanner    = errors.New("554 no")
-)
+var errSignature = errors.New("tls: invalid signature by the server certificate: ECDSA verification failure")
 
 // talk is an SMTP client in clear, after its EHLO.
 type talk struct{ *channel }
