@@ -28,8 +28,8 @@ const (
 // library. A module stands for all of its packages.
 var mayImport = map[string][]string{
 	".":                   {},
-	"outbound":            {"mtasts", "tlsrpt", "resolver", "internal/dnsname", "internal/publicaddr"},
-	"mtasts":              {"tlsrpt", "cache", "resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr", xsync},
+	"outbound":            {"internal/ablation", "mtasts", "tlsrpt", "resolver", "internal/dnsname", "internal/publicaddr"},
+	"mtasts":              {"internal/ablation", "tlsrpt", "cache", "resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr", xsync},
 	"tlsrpt":              {"resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr"},
 	"tlsrpt/collect":      {"tlsrpt", "cache", "resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr"},
 	"cache":               {golanglru, xsync},
@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"internal/dnsname":    {xnet},
 	"internal/tagvalue":   {},
 	"internal/publicaddr": {},
+	"internal/ablation":   {},
 	"internal/adversary":  {}, // all of it is tests
 	"examples/*":          {"outbound", "mtasts", "tlsrpt", "tlsrpt/collect", "cache", "resolver", "strictmxtest"},
 }
@@ -46,7 +47,7 @@ var mayImport = map[string][]string{
 var testsMayImport = map[string][]string{
 	"outbound":           {"strictmxtest", "cache"},
 	"mtasts":             {"strictmxtest"},
-	"internal/adversary": {"outbound", "mtasts", "tlsrpt", "tlsrpt/collect", "cache", "resolver", "internal/dnsname"},
+	"internal/adversary": {"internal/ablation", "outbound", "mtasts", "tlsrpt", "tlsrpt/collect", "cache", "resolver", "internal/dnsname"},
 }
 
 func TestEveryPackageImportsOnlyWhatItMay(t *testing.T) {

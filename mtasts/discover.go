@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/strictmx/strictmx/internal/ablation"
 	"github.com/strictmx/strictmx/internal/dnsname"
 	"github.com/strictmx/strictmx/resolver"
 	"github.com/strictmx/strictmx/tlsrpt"
@@ -40,7 +41,7 @@ func (c *Client) refresh(ctx context.Context, name string) (Result, error) {
 	now := c.clock.now()
 	look := now
 	c.refreshes.Update(name, func(last instant, ok bool) (instant, bool) {
-		if ok && now-last < lookTogether {
+		if ok && now-last < lookTogether && !ablation.Off(ablation.RefreshShared) {
 			look = last
 		}
 		return look, true
@@ -120,7 +121,7 @@ func (c *Client) askTXT(name string, since instant) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
 	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if isContext := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled); isContext && !ablation.Off(ablation.OwnDeadline) {
 		err = errSilent
 	}
 	var rec Record
@@ -142,7 +143,7 @@ func (c *Client) askTXT(name string, since instant) error {
 
 // noteRecord keeps what a valid record said.
 func (c *Client) noteRecord(name string, a resolver.Answer[string], rec Record) {
-	ttl := clampTTL(a.TTL, minTXT, maxTXT)
+	ttl := clampTTL(a.TTL, ablation.Kept(ablation.CheckFloor, minTXT, time.Second), maxTXT)
 	s := c.change(name)
 	defer s.Unlock()
 	now := c.clock.now()
@@ -174,7 +175,7 @@ func (l *look) answered(now instant, ttl time.Duration) {
 
 func (l *look) unanswered(now instant, least time.Duration) {
 	l.silent, l.silences, l.lastTXT = true, min(l.silences+1, 100), now
-	l.nextTXT = now + max(silence(l.silences), least)
+	l.nextTXT = now + max(ablation.Kept(ablation.SilenceKept, silence(l.silences), time.Second), least)
 }
 
 // noteNoRecord keeps that DNS answered, and has no record we can use. Beside a
@@ -185,7 +186,7 @@ func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error)
 	defer s.Unlock()
 	now := c.clock.now()
 	h := s.policies[name]
-	if h != nil && h.fresh(now) {
+	if h != nil && h.fresh(now) && !ablation.Off(ablation.AbsenceBeside) {
 		ttl := clampTTL(a.TTL, minTXT, maxAbsence)
 		h.checked, h.ttl = now, uint16(ttl/time.Second)
 		l := h.lookOf()
@@ -200,7 +201,7 @@ func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error)
 	case a.Secure && len(a.Records) == 0:
 		c.memory.remove(s, h) // an authentic end: it lapsed for good (R30)
 	default:
-		if h.lapsed(now) {
+		if h.lapsed(now) && !ablation.Off(ablation.AbsenceShort) {
 			ttl = minAbsence
 		}
 		l := h.lookOf() // what was seen while it held counts no more

@@ -2,6 +2,8 @@ package mtasts
 
 import (
 	"time"
+
+	"github.com/strictmx/strictmx/internal/ablation"
 )
 
 // The times between looks. Every number is a default of the rules named.
@@ -78,7 +80,7 @@ func silence(n uint8) time.Duration {
 // backedOff says whether the GET for the record's id must wait although no
 // policy protects: five minutes, however often it failed (R3).
 func (l look) backedOff(now instant) bool {
-	return l.failID == l.id && l.fails > 0 && now < l.lastFail+backOff
+	return l.failID == l.id && l.fails > 0 && now < l.lastFail+ablation.Kept(ablation.BackOff, backOff, maxBackOff)
 }
 
 // nextTXT is when the id is due to be looked at.
@@ -104,7 +106,7 @@ func (h *held) dueGET() instant {
 	l := h.state
 	switch {
 	case l == nil || l.fails == 0 && h.knownID() == h.id() && l.weaker == nil:
-		every := min(maxRenewal, max(h.policy.MaxAge/renewalShare, minRenewal))
+		every := ablation.Kept(ablation.Renewal, min(maxRenewal, max(h.policy.MaxAge/renewalShare, minRenewal)), 2*h.policy.MaxAge)
 		return h.fetched + every - every/10*instant(h.jitter)/256
 	case l.weaker != nil:
 		return min(l.weaker.seen+confirmAfter, h.expires())
@@ -118,7 +120,7 @@ func (h *held) dueGET() instant {
 	// Towards the end of its life the tries come closer, so that whoever stops
 	// blocking us before it ends does so in time (I4).
 	left := (h.expires() - l.lastFail) / 2
-	return l.lastFail + min(wait, max(left, time.Minute))
+	return l.lastFail + min(wait, ablation.Kept(ablation.RenewalAtEnd, max(left, time.Minute), wait))
 }
 
 // due is when a Lookup has something to start: an id check or a GET. What one

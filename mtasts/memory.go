@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/strictmx/strictmx/internal/ablation"
 	"github.com/strictmx/strictmx/internal/dnsname"
 )
 
@@ -74,7 +75,7 @@ func (h *held) old(now instant) bool   { return now-h.expires() > lapsedFor }
 
 // lapsed: it expired lately, and that is a loss. One that asked for nothing is none.
 func (h *held) lapsed(now instant) bool {
-	return !h.fresh(now) && !h.old(now) && h.policy.Mode != ModeNone
+	return !h.fresh(now) && !h.old(now) && h.policy.Mode != ModeNone && !ablation.Off(ablation.LapsedTold)
 }
 
 // rank is the order of eviction, lowest first (R11).
@@ -84,7 +85,7 @@ func (h *held) rank() int {
 		return 0
 	case h.policy.Mode == ModeTesting:
 		return 1
-	case h.days < protectedDays:
+	case h.days < protectedDays || ablation.Off(ablation.Ranks):
 		return 2
 	}
 	return protectedRank

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/strictmx/strictmx/internal/ablation"
 )
 
 // workPool bounds how much of one kind of work is done at a time, and how much of
@@ -22,7 +24,7 @@ type share struct {
 }
 
 func newPool(size int64) *workPool {
-	return &workPool{places: semaphore.NewWeighted(size), share: max(size/16, 1), shares: make(map[string]*share)}
+	return &workPool{places: semaphore.NewWeighted(size), share: max(ablation.Kept(ablation.PoolShare, size/16, size), 1), shares: make(map[string]*share)}
 }
 
 // acquire takes a place for parent, and waits for one until ctx ends or

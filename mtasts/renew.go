@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/strictmx/strictmx/internal/ablation"
 	"github.com/strictmx/strictmx/internal/dnsname"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
@@ -29,7 +30,7 @@ const (
 func (c *Client) spend(name string, now instant) (wait time.Duration) {
 	c.budgets.Update(name, func(full instant, _ bool) (instant, bool) {
 		full = max(full, now)
-		if wait = full + budgetEvery - now - budgetBurst*budgetEvery; wait > 0 {
+		if wait = full + budgetEvery - now - budgetBurst*budgetEvery; wait > 0 && !ablation.Off(ablation.Budget) {
 			return full, true
 		}
 		wait = 0
@@ -115,7 +116,7 @@ func busyUnless(ok bool) error {
 // Where neither is remembered the caller has to wait (I12).
 func (c *Client) standIn(name string, now, refill instant) (Result, error) {
 	c.postpone(name, refill)
-	if h, ok := c.snapshot(name); ok && (h.fresh(now) || now-h.fetched <= standIn) {
+	if h, ok := c.snapshot(name); ok && (h.fresh(now) || now-h.fetched <= ablation.Kept(ablation.StandIn, standIn, 0)) {
 		return c.applied(&h), nil
 	}
 	if l, ok := c.lookFor(name); ok && l.failure != nil && now-l.lastFail <= backOff { // I9
@@ -141,7 +142,7 @@ func (c *Client) noteFailure(name, id string, failure *Error) Result {
 	s := c.change(name)
 	now := c.clock.now()
 	h := s.policies[name]
-	if h == nil || !h.fresh(now) {
+	if h == nil || !h.fresh(now) || ablation.Off(ablation.LastLook) {
 		l, _ := c.lookUnder(h, name)
 		l.fail(id, failure, now)
 		c.looks.Put(name, l)
@@ -197,6 +198,9 @@ func (c *Client) notePolicy(h *held, l look, text string) Result {
 	}
 	if old != nil && old.lookOf().lastTXT > l.lastTXT {
 		l = old.lookOf()
+	}
+	if a, ok := c.absences.Get(name); ok && a.checked() > l.lastTXT {
+		l.answered(a.checked(), a.expires()-a.checked())
 	}
 	if old != nil && h.fetched <= old.fetched {
 		defer s.Unlock()
@@ -265,7 +269,7 @@ func (h *held) confirms(text string, start instant) bool {
 // announce tells who wants to know that a policy came in the place of another
 // one (R29).
 func (c *Client) announce(old, new Result, weaker bool) {
-	if old.Policy == nil || old.Policy.text == new.Policy.text {
+	if old.Policy == nil || old.Policy.text == new.Policy.text || ablation.Off(ablation.ChangeTold) {
 		return
 	}
 	if weaker {

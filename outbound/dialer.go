@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/strictmx/strictmx/internal/ablation"
 	"github.com/strictmx/strictmx/internal/publicaddr"
 	"github.com/strictmx/strictmx/mtasts"
 	"github.com/strictmx/strictmx/resolver"
@@ -274,7 +275,7 @@ func (w *walk) errorOf(c candidate, s status, err error) *Error {
 // soften makes a permanent error of DNS that nobody signed temporary where an
 // enforce policy is held: whoever forges DNS could bounce the mail (R12).
 func (w *walk) soften(e *Error) *Error {
-	if !w.plan.holdsEnforce() || e.Temporary() {
+	if !w.plan.holdsEnforce() || e.Temporary() || ablation.Off(ablation.NothingForGood) {
 		return e
 	}
 	soft := *e

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/strictmx/strictmx/internal/ablation"
 	"github.com/strictmx/strictmx/mtasts"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
@@ -87,7 +88,7 @@ func (s *Session) verify(cs tls.ConnectionState) error {
 
 // weigh says what a connection is worth, and what keeps it from being Verified.
 func (s *Session) weigh(cs tls.ConnectionState) (Level, []tlsrpt.Failure, error) {
-	if !cs.HandshakeComplete {
+	if !cs.HandshakeComplete && !ablation.Off(ablation.Complete) {
 		return Clear, []tlsrpt.Failure{{Type: tlsrpt.ValidationFailure, Reason: tlsrpt.ReasonHandshakeMissing}}, errNoTLS
 	}
 	err := s.verify(cs)
@@ -131,7 +132,7 @@ func (s *Session) conclude(a attempt) error {
 		found = merge(tlsrpt.Classify(s.verify(a.state)), found)
 	}
 	outcome := p.outcomeWith(merge(s.known, found)...)
-	refuse := p.verified && level != Verified
+	refuse := p.verified && level != Verified && !ablation.Off(ablation.Proved)
 	s.mu.Lock()
 	first := !s.told
 	s.told = true
@@ -146,7 +147,7 @@ func (s *Session) conclude(a attempt) error {
 	switch {
 	case refuse && p.delivery.RequireTLS && a.offersNone():
 		return p.refusal(s.host, noTLS, outcome, err)
-	case refuse:
+	case refuse && !(a.dead && ablation.Off(ablation.NoRetryInClear)):
 		return p.refusal(s.host, refused, outcome, err)
 	case a.dead:
 		return ErrRetryInClear // R36: nothing asks for TLS, or it would have been refused
@@ -158,7 +159,7 @@ func (s *Session) conclude(a attempt) error {
 // have a record are not told of (R15).
 func (s *Session) tell(o tlsrpt.Outcome) {
 	p := s.plan
-	if p.delivery.Report || p.domain == "" || p.enforcer.Observer == nil {
+	if p.delivery.Report && !ablation.Off(ablation.ReportsUntold) || p.domain == "" || p.enforcer.Observer == nil {
 		return
 	}
 	s.mu.Lock()

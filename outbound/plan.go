@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/strictmx/strictmx/internal/ablation"
 	"github.com/strictmx/strictmx/internal/dnsname"
 	"github.com/strictmx/strictmx/mtasts"
 	"github.com/strictmx/strictmx/tlsrpt"
@@ -122,7 +123,7 @@ func (p *Plan) Cause() mtasts.Cause {
 	switch cause := p.result.Cause(); {
 	case p.verified:
 		return ""
-	case cause == "":
+	case cause == "" && !ablation.Off(ablation.CauseTold):
 		return CauseException
 	default:
 		return cause
@@ -153,7 +154,7 @@ func (p *Plan) Session(ctx context.Context, host string) (*Session, error) {
 	}
 	s.named = p.judged && s.serverName != "" && p.result.Policy.Match(s.serverName)
 	switch {
-	case p.named && !s.named:
+	case p.named && !s.named && !ablation.Off(ablation.Named):
 		return nil, p.refuse(s, mismatch)
 	case p.judged && !s.named: // told with what TLS shows, as one event
 		s.known = []tlsrpt.Failure{{Type: tlsrpt.ValidationFailure, Reason: mismatch}}
@@ -192,7 +193,7 @@ func (p *Plan) outcomeWith(found ...tlsrpt.Failure) tlsrpt.Outcome {
 
 // current fails when the plan is too old to act on (R25).
 func (p *Plan) current(host string) error {
-	if time.Since(p.made) > planLife {
+	if time.Since(p.made) > planLife && !ablation.Off(ablation.PlanLife) {
 		return p.fail(shown(host), later, errStale)
 	}
 	return nil

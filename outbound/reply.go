@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/textproto"
 	"strings"
+
+	"github.com/strictmx/strictmx/internal/ablation"
 )
 
 const (
@@ -105,7 +107,7 @@ func (r reply) status(enforced bool) status {
 	switch {
 	case r.code < 400: // a reply that makes no sense there
 		return broken
-	case r.code >= 500 && enforced:
+	case r.code >= 500 && enforced && !ablation.Off(ablation.NothingForGood):
 		return later
 	}
 	return s

@@ -131,7 +131,7 @@ func (o *oracle) judgeConnect(p planned, c *channel, err error, events int) {
 	}
 	o.note("Connect to %s (%v, %v): %v", c.host, c.strategy, c.chain, err)
 	early := c.strategy == smtpBanner || c.strategy == smtpEndless
-	if err != nil && !early && !p.mayHold() {
+	if err != nil && !early && !p.mayHold() && !o.stale(p) {
 		o.breach("I2", "%s was refused under mode %q: %v", c.host, p.mode(), err)
 	}
 	if !early {

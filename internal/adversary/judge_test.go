@@ -71,7 +71,7 @@ func (o *oracle) judge(q question, r mtasts.Result, err error) {
 	if q.refresh && now > q.at+10*time.Second {
 		o.breach("R7", "Refresh took %v", now-q.at)
 	}
-	if q.lifted && r.Indeterminate && (r.Policy != nil || r.Failure != nil || h.silentAt < q.at-5*time.Minute) {
+	if q.lifted && r.Indeterminate {
 		return
 	}
 	if err != nil {

@@ -107,7 +107,7 @@ func (o *oracle) note(format string, args ...any) {
 
 // breach notes a broken invariant; under the lock.
 func (o *oracle) breach(invariant, format string, args ...any) {
-	if len(o.broken) < 3 {
+	if len(o.broken) < 3 || len(o.broken) < 30 && !slices.ContainsFunc(o.broken, func(b string) bool { return strings.HasPrefix(b, invariant+":") }) {
 		o.broken = append(o.broken, invariant+": "+fmt.Sprintf(format, args...))
 	}
 	o.note("BROKEN "+invariant+": "+format, args...)

@@ -102,7 +102,7 @@ func (s *sender) plan(d dice, dl outbound.Delivery) (planned, bool) {
 
 // learned has a Plan's Result judged as though Lookup had given it.
 func (s *sender) learned(q question, plan *outbound.Plan, dl outbound.Delivery, err error) planned {
-	p := planned{Plan: plan, delivery: dl, made: s.w.now()}
+	p := planned{Plan: plan, delivery: dl, made: q.at}
 	if err != nil {
 		s.w.judge(q, mtasts.Result{}, err)
 		return p
@@ -202,7 +202,7 @@ func (s *sender) walk(dl outbound.Delivery) {
 	s.w.walking()
 	for conn, err := range s.dialer.Conns(context.Background(), dl) {
 		synctest.Wait()
-		p := planned{delivery: dl, made: s.w.now(), enforced: known}
+		p := planned{delivery: dl, made: q.at, enforced: known}
 		if s.w.enforced(q) != known {
 			p.enforced = nil // it changed meanwhile
 		}
