@@ -3,7 +3,6 @@ package mtasts
 import (
 	"context"
 	"errors"
-	"iter"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -33,6 +32,7 @@ const (
 	maxWait      = 10 * time.Second // for a place, and for a Refresh
 	txtTimeout   = 10 * time.Second // R10
 	lookTogether = 30 * time.Second // one Refresh looks for all who ask within, R7
+	maxRefused   = 128              // policies without a place that stand in for five minutes
 	stale        = 5 * time.Minute  // an older GET is worth another one, STS-100
 )
 
@@ -57,12 +57,13 @@ type Client struct {
 	// RoundTrip is called, so that nothing follows a redirect.
 	Transport http.RoundTripper
 	// Capacity is the number of policies kept in memory; 0: 100,000, which take
-	// about 40 MB. Absences and failures are kept beside them, within bounds of
-	// their own.
+	// about 40 MB, and 100 MB at most. Beside them are kept four times as many
+	// absences, of which a full memory holds about 60 MB, and a quarter as many
+	// failures.
 	Capacity int
-	// ConfirmWeaker: a policy that asks for less than the one held, or names
-	// other MX hosts, replaces it only when a second GET, at least an hour
-	// later, says the same. It guards against a policy host taken over for a
+	// ConfirmWeaker: a policy that asks for less than the one held, names other
+	// MX hosts, or ends within the day instead of later, replaces it only when a
+	// second GET, at least an hour later, says the same. It guards against a policy host taken over for a
 	// short time, and delays changes that the owner wants.
 	ConfirmWeaker bool
 	// Logger gets what an operator should know. Nil: silent.
@@ -70,13 +71,13 @@ type Client struct {
 	// Trace has hooks for metrics. Nil, or any field of it nil: none.
 	Trace *Trace
 
-	once     sync.Once
-	clock    *clock
-	resolver Resolver
-	http     http.RoundTripper
-	logger   *slog.Logger
-	trace    Trace
-	warnings limiter
+	once                 sync.Once
+	clock                *clock
+	resolver             Resolver
+	http                 http.RoundTripper
+	logger               *slog.Logger
+	trace                Trace
+	warnings, weakenings limiter
 
 	hot       hot
 	memory    *memory
@@ -84,6 +85,7 @@ type Client struct {
 	looks     cache.LRU[look]
 	budgets   cache.LRU[instant] // when that of a domain is full again
 	refreshes cache.LRU[instant] // when a Refresh of a domain last looked
+	refused   cache.LRU[*held]   // policies that memory had no room for
 
 	ctx        context.Context // of the work that outlives its callers
 	cancel     context.CancelFunc
@@ -119,11 +121,11 @@ func (c *Client) start() {
 	if capacity <= 0 {
 		capacity = defaultCapacity
 	}
-	c.memory = newMemory(capacity, c.evicted)
+	c.memory = newMemory(capacity)
 	c.absences.Capacity = 4 * capacity
 	c.looks.Capacity = max(capacity/4, minPerShard)
 	c.budgets.Capacity = max(capacity, minPerShard)
-	c.refreshes.Capacity = c.looks.Capacity
+	c.refreshes.Capacity, c.refused.Capacity = c.looks.Capacity, maxRefused
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.txtPool, c.getPool, c.background = newPool(txtPlaces), newPool(getPlaces), newPool(backgroundPlaces)
 	c.rescan = make(chan struct{}, 1)
@@ -187,87 +189,16 @@ func (c *Client) Refresh(ctx context.Context, domain string) (Result, error) {
 	wait, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
 	r, err := c.refresh(wait, name)
-	if err == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) {
+	if err == nil || ctx.Err() != nil || err == ErrClosed {
 		return r, err
 	}
-	if r, ok := c.known(name); ok {
+	if r, ok := c.known(name); ok { // whatever went wrong with looking again
 		return r, nil
 	}
-	return Result{}, ErrBusy
-}
-
-// Forget removes all that is known of domain, as an operator may want after
-// its owner asked. What is on its way is not stopped, and the budget of GETs
-// stays. It fails with [ErrClosed] alone.
-func (c *Client) Forget(ctx context.Context, domain string) error {
-	if err := c.open(); err != nil {
-		return err
+	if wait.Err() != nil {
+		return Result{}, ErrBusy
 	}
-	name, err := dnsname.Domain(domain)
-	if err != nil {
-		return nil
-	}
-	s := c.change(name)
-	defer s.Unlock()
-	if h := s.policies[name]; h != nil {
-		c.memory.remove(s, h)
-	}
-	c.absences.Delete(name)
-	c.looks.Delete(name)
-	return nil
-}
-
-// Policies returns every policy in memory, the lapsed ones included, and the
-// domains whose discovery failed, in no order. It stops with ctx's error when
-// ctx ends. Domains without a policy are not among them.
-func (c *Client) Policies(ctx context.Context) iter.Seq2[Result, error] {
-	return func(yield func(Result, error) bool) {
-		if err := c.open(); err != nil {
-			yield(Result{}, err)
-			return
-		}
-		for h := range c.memory.all {
-			if err := ctx.Err(); err != nil {
-				yield(Result{}, err)
-				return
-			}
-			if now := c.clock.now(); (h.fresh(now) || h.lapsed(now)) && !yield(c.result(&h, now), nil) {
-				return
-			}
-		}
-		for name := range c.looks.All() {
-			if err := ctx.Err(); err != nil {
-				yield(Result{}, err)
-				return
-			}
-			r, ok := c.known(name)
-			if ok && r.Policy == nil && r.Lapsed == nil && (r.Failure != nil || r.Indeterminate) && !yield(r, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Stats counts what a Client holds.
-type Stats struct {
-	Policies, Absences, Failures int
-	// Lost counts the protected enforce policies, used on two days or more, that
-	// were dropped while fresh because memory was full. More than zero: raise
-	// Capacity.
-	Lost uint64
-}
-
-// Stats returns the counts of this moment.
-func (c *Client) Stats() Stats {
-	c.once.Do(c.start)
-	st := Stats{Absences: c.absences.Len(), Failures: c.looks.Len(), Lost: c.lost.Load()}
-	for i := range c.memory.shards {
-		s := &c.memory.shards[i]
-		s.Lock()
-		st.Policies += len(s.policies)
-		s.Unlock()
-	}
-	return st
+	return Result{}, err
 }
 
 // Close ends what Lookup left running and waits for it; later calls fail with
@@ -284,32 +215,4 @@ func (c *Client) Close() error {
 		t.CloseIdleConnections()
 	}
 	return nil
-}
-
-// jobs are goroutines that Close waits for.
-type jobs struct {
-	mu     sync.Mutex
-	closed bool
-	wg     sync.WaitGroup
-}
-
-// run starts f, and after it calls done; if the jobs were closed, only done.
-func (j *jobs) run(f, done func()) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.closed {
-		done()
-		return
-	}
-	j.wg.Go(func() {
-		defer done()
-		f()
-	})
-}
-
-func (j *jobs) close() {
-	j.mu.Lock()
-	j.closed = true
-	j.mu.Unlock()
-	j.wg.Wait()
 }

@@ -15,7 +15,7 @@ type instant = time.Duration
 type clock struct {
 	base time.Time
 	// coarse is grain after a reading that is younger than that, so not before
-	// now; or 0.
+	// now; or 0. Where the timer is late it may be before now by as much.
 	coarse atomic.Int64
 	timer  *time.Timer
 }
@@ -33,8 +33,8 @@ func (c *clock) now() instant { return time.Since(c.base) }
 
 func (c *clock) wall(i instant) time.Time { return c.base.Add(i) }
 
-// latest returns a moment that is not before now, and less than grain after it,
-// if one is at hand.
+// latest returns a moment that is not before now, but for a late timer, and less
+// than grain after it, if one is at hand.
 func (c *clock) latest() (instant, bool) {
 	i := c.coarse.Load()
 	return instant(i), i != 0

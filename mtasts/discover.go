@@ -106,10 +106,6 @@ func (c *Client) lookTXT(ctx context.Context, name, parent string, since instant
 	return err
 }
 
-// errSilent stands for our own time limit, which must not look like the
-// caller's (R34).
-var errSilent = errors.New("mtasts: no answer from DNS within 10 seconds")
-
 // askTXT is the work of one flight.
 func (c *Client) askTXT(name string, since instant) error {
 	if c.asked(name) >= since {
@@ -120,9 +116,6 @@ func (c *Client) askTXT(name string, since instant) error {
 	a, err := c.resolver.TXT(ctx, "_mta-sts."+name)
 	if c.ctx.Err() != nil {
 		return ErrClosed
-	}
-	if isContext := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled); isContext && !ablation.Off(ablation.OwnDeadline) {
-		err = errSilent
 	}
 	var rec Record
 	if err == nil {
@@ -136,7 +129,7 @@ func (c *Client) askTXT(name string, since instant) error {
 		c.noteSilence(name, err)
 	}
 	if c.trace.Checked != nil {
-		c.trace.Checked(name, rec.ID, err)
+		c.trace.Checked(Check{Domain: name, ID: rec.ID, Reason: recordReason(err), TTL: a.TTL, Err: slim(err)})
 	}
 	return nil
 }
@@ -191,7 +184,7 @@ func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error)
 		h.checked, h.ttl = now, uint16(ttl/time.Second)
 		l := h.lookOf()
 		l.answered(now, ttl)
-		l.record = &Error{Domain: name, Type: tlsrpt.STSPolicyFetchError, Reason: recordReason(why), Err: why}
+		l.record = &Error{Domain: name, Type: tlsrpt.STSPolicyFetchError, Reason: recordReason(why), Err: slim(why)}
 		h.set(l)
 		return
 	}
@@ -204,6 +197,7 @@ func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error)
 		if h.lapsed(now) && !ablation.Off(ablation.AbsenceShort) {
 			ttl = minAbsence
 		}
+		h.checked, h.ttl = now, uint16(ttl/time.Second)
 		l := h.lookOf() // what was seen while it held counts no more
 		l.answered(now, ttl)
 		h.set(l)
@@ -220,7 +214,7 @@ func (c *Client) noteSilence(name string, why error) {
 	if h := s.policies[name]; h != nil && h.fresh(now) {
 		l := h.lookOf()
 		l.unanswered(now, minTXT)
-		l.record = &Error{Domain: name, Type: tlsrpt.STSPolicyFetchError, Reason: tlsrpt.ReasonDNS, Err: why}
+		l.record = &Error{Domain: name, Type: tlsrpt.STSPolicyFetchError, Reason: tlsrpt.ReasonDNS, Err: slim(why)}
 		h.set(l)
 		return
 	}
@@ -229,14 +223,20 @@ func (c *Client) noteSilence(name string, why error) {
 	c.looks.Put(name, l)
 }
 
+// recordReason says why there is no record: what is not one of our own errors
+// came from the resolver.
 func recordReason(why error) string {
 	switch {
+	case why == nil:
+		return ""
+	case errors.Is(why, errTXTNone):
+		return tlsrpt.ReasonTXTMissing
 	case errors.Is(why, errTXTMultiple):
 		return tlsrpt.ReasonTXTMultiple
 	case errors.Is(why, errTXTInvalid):
 		return tlsrpt.ReasonTXTInvalid
 	}
-	return tlsrpt.ReasonTXTMissing
+	return tlsrpt.ReasonDNS
 }
 
 // lookOf copies h's state, or makes one that says that all is well.
@@ -251,7 +251,7 @@ func (h *held) lookOf() look {
 func (h *held) set(l look) {
 	l.begun = 0
 	h.state = &l
-	if l.id == h.id() && !l.silent && l.fails == 0 && l.record == nil && l.weaker == nil && l.noGET == 0 {
+	if l.id == h.id() && !l.silent && l.misses == 0 && l.record == nil && l.weaker == nil && l.noGET == 0 {
 		h.state = nil
 	}
 }
@@ -271,7 +271,13 @@ func (c *Client) get(ctx context.Context, name, parent string, e errand) (Result
 		r, err := c.fetching.do(ctx, name, c.getPool.placeFor(parent), func() (Result, error) { return c.fetch(name, e) })
 		turn, ok := errors.AsType[*turnError](err)
 		if !ok {
+			if err == nil && r.Policy == nil && !ablation.Off(ablation.LastLook) {
+				r = c.lastLook(r)
+			}
 			return r, err
+		}
+		if c.clock.now()-e.began > maxTurns {
+			return Result{}, ErrBusy
 		}
 		timer := time.NewTimer(turn.wait)
 		select {

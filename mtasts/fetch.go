@@ -17,14 +17,13 @@ import (
 )
 
 const (
-	maxBody       = 64 << 10         // RFC 8461, section 3.3
 	headerTimeout = 10 * time.Second // R10
 	getTimeout    = 30 * time.Second // in all; below the minute of RFC 8461, section 3.3
 )
 
 // errTimeout stands for a time limit of our own. It is not a context's error:
 // that one would look like the caller's (R34).
-var errTimeout = errors.New("mtasts: no complete answer within 30 seconds")
+var errTimeout = errors.New("mtasts: no complete answer in time")
 
 // fetchError is a failed GET, before it is known for which domain.
 type fetchError struct {
@@ -66,11 +65,11 @@ func (c *Client) getText(name string) (string, error) {
 	if err := checkResponse(resp); err != nil {
 		return "", err
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPolicyBytes+1))
 	switch {
 	case err != nil: // a body that broke off was never fetched (RPT-41)
 		return "", transportError(ctx, err)
-	case len(body) > maxBody: // a failure, never a shorter policy (STS-48)
+	case len(body) > maxPolicyBytes: // a failure, never a shorter policy (STS-48)
 		return "", failed(tlsrpt.ReasonTooLarge)
 	}
 	return string(body), nil
@@ -103,8 +102,8 @@ func checkResponse(resp *http.Response) error {
 
 // transportError says what a failed RoundTrip or a body that broke off means.
 func transportError(ctx context.Context, err error) error {
-	if _, ok := errors.AsType[*turnError](err); ok {
-		return err
+	if turn := onlyTurns(err); turn != nil {
+		return turn
 	}
 	e := &fetchError{Type: tlsrpt.STSPolicyFetchError, Err: err}
 	switch cause := context.Cause(ctx); {
@@ -114,9 +113,6 @@ func transportError(ctx context.Context, err error) error {
 		return cause
 	default:
 		e.Type, e.Reason = classify(err)
-		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-			e.Err = errTimeout
-		}
 	}
 	return e
 }

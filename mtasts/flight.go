@@ -54,6 +54,10 @@ func (f *flights[T]) do(ctx context.Context, key string, acquire func(context.Co
 
 		if !joined {
 			release, err := acquire(ctx)
+			if err == ErrBusy { // who joined has waited as long
+				f.land(key, fl, zero, err)
+				return zero, err
+			}
 			if err != nil {
 				f.land(key, fl, zero, errLeft)
 				return zero, err
@@ -109,3 +113,31 @@ func protect[T any](work func() (T, error)) (value T, err error) {
 type panicError struct{ value any }
 
 func (e *panicError) Error() string { return "panic in a resolver, transport or hook" }
+
+// jobs are goroutines that Close waits for.
+type jobs struct {
+	mu     sync.Mutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// run starts f, and after it calls done; if the jobs were closed, only done.
+func (j *jobs) run(f, done func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		done()
+		return
+	}
+	j.wg.Go(func() {
+		defer done()
+		f()
+	})
+}
+
+func (j *jobs) close() {
+	j.mu.Lock()
+	j.closed = true
+	j.mu.Unlock()
+	j.wg.Wait()
+}

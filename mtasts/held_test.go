@@ -2,7 +2,9 @@ package mtasts
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,7 +143,8 @@ func TestANewPolicyReplacesTheOldOneAtOnce(t *testing.T) {
 		{"a weaker mode", "2", text(ModeTesting, day, "mx.example.com"), true, false},
 		{"mode none", "2", text(ModeNone, day), true, false},
 		{"another host", "2", text(ModeEnforce, day, "mx.example.net"), true, false},
-		{"a shorter max_age", "2", text(ModeEnforce, time.Hour, "mx.example.com"), false, false},
+		{"a shorter max_age", "2", text(ModeEnforce, day, "mx.example.com"), false, false},
+		{"a max_age of less than a day", "2", text(ModeEnforce, time.Hour, "mx.example.com"), false, false},
 		{"the same text", "2", text(ModeEnforce, 7*day, "mx.example.com"), false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -223,7 +226,7 @@ func TestNoneEndsAPolicy(t *testing.T) {
 			t.Fatalf("%+v %+v", r, o)
 		}
 		time.Sleep(day)
-		if r := lookup(t, c, "example.com"); r.Policy != nil || r.Lapsed == nil && r.Cause() != CauseAbsent {
+		if r := lookup(t, c, "example.com"); r.Policy != nil || r.Lapsed != nil || r.Cause() != CauseAbsent {
 			t.Fatalf("%+v", r)
 		}
 	})
@@ -509,8 +512,8 @@ func TestOnlyAPlain200IsAPolicy(t *testing.T) {
 		{"303", func(d *domain) { d.status = 303 }, "redirect"},
 		{"307", func(d *domain) { d.status = 307 }, "redirect"},
 		{"308", func(d *domain) { d.status = 308 }, "redirect"},
-		{"64 KiB", func(d *domain) { d.text += string(pad(maxBody - len(d.text))) }, ""}, // STS-48
-		{"64 KiB and a byte", func(d *domain) { d.text += string(pad(maxBody + 1 - len(d.text))) }, "too-large"},
+		{"64 KiB", func(d *domain) { d.text += string(pad(maxPolicyBytes - len(d.text))) }, ""}, // STS-48
+		{"64 KiB and a byte", func(d *domain) { d.text += string(pad(maxPolicyBytes + 1 - len(d.text))) }, "too-large"},
 		{"nothing by the network", func(d *domain) { d.httpErr = errors.New("odd") }, "http-error"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -562,4 +565,125 @@ func TestAGETThatHangsEnds(t *testing.T) {
 			t.Errorf("%v is a context's error", e)
 		}
 	})
+}
+
+// R29, I6: a weakening is told however the text hides it.
+func TestAWeakeningBehindALongTextIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		told := 0
+		c := &Client{Resolver: w, Transport: w, Trace: &Trace{Changed: func(_, _ Result, weaker bool) {
+			if weaker {
+				told++
+			}
+		}}}
+		defer c.Close()
+		long := string(pad(maxKeptBytes + 100))
+		w.publish("example.com", "1", long+text(ModeEnforce, day, "mx.example.com"))
+		wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
+		w.publish("example.com", "2", long+text(ModeNone, day))
+		time.Sleep(time.Minute)
+		lookup(t, c, "example.com")
+		wantMode(t, lookup(t, c, "example.com"), ModeNone)
+		if told != 1 {
+			t.Errorf("told %d times", told)
+		}
+	})
+}
+
+// STS-95: ids that change all the time do not keep the operator from hearing
+// that nothing can be fetched.
+func TestChangingIDsDoNotSilenceTheAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		told := 0
+		c := &Client{Resolver: w, Transport: w, Trace: &Trace{RenewalFailing: func(Result) { told++ }}}
+		defer c.Close()
+		w.publish("example.com", "0", text(ModeEnforce, day, "mx.example.com"))
+		lookup(t, c, "example.com")
+		for i := range 60 {
+			w.set("example.com", func(d *domain) { d.status, d.txt = 500, []string{fmt.Sprintf("v=STSv1; id=%d", i+1)} })
+			time.Sleep(5 * time.Minute)
+			wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
+		}
+		if told == 0 {
+			t.Error("not told")
+		}
+	})
+}
+
+// R3: a weaker policy that waits to be confirmed does not lift the back-off.
+func TestConfirmWeakerBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c := &Client{Resolver: w, Transport: w, ConfirmWeaker: true}
+		defer c.Close()
+		w.publish("example.com", "1", text(ModeEnforce, 7*day, "mx.example.com"))
+		lookup(t, c, "example.com")
+		w.publish("example.com", "2", text(ModeNone, day))
+		time.Sleep(time.Minute)
+		lookup(t, c, "example.com")
+		w.set("example.com", func(d *domain) { d.status, d.got = 500, 0 })
+		for range 5 * 60 {
+			time.Sleep(time.Minute)
+			wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
+		}
+		if _, got := w.counts("example.com"); got > 8 {
+			t.Errorf("%d GETs in five hours", got)
+		}
+		// What restores the old policy under a new id does not wait.
+		w.publish("example.com", "3", text(ModeEnforce, 7*day, "mx.example.com"))
+		time.Sleep(2 * time.Minute)
+		lookup(t, c, "example.com")
+		if r := lookup(t, c, "example.com"); r.ID != "3" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// R2: where a policy was held lately, an absence counts for 30 seconds.
+func TestAbsenceAfterALapseIsShort(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client) {
+		w.publish("example.com", "1", text(ModeEnforce, time.Hour, "mx.example.com"))
+		lookup(t, c, "example.com")
+		w.set("example.com", func(d *domain) { *d = domain{ttl: time.Hour} })
+		time.Sleep(day)
+		if r := lookup(t, c, "example.com"); r.Cause() != CauseLapsed {
+			t.Fatalf("%+v", r)
+		}
+		w.publish("example.com", "1", text(ModeEnforce, time.Hour, "mx.example.com"))
+		time.Sleep(31 * time.Second)
+		wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
+	})
+}
+
+// R8: the last policy stands in for five minutes after its GET and no longer.
+func TestAStandInIsShort(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, c *Client) {
+		w.publish("example.com", "1", text(ModeEnforce, 0, "mx.example.com"))
+		lookup(t, c, "example.com")
+		w.set("example.com", func(d *domain) { d.status = 500 })
+		for range 6 { // new ids, which empty the budget without a policy
+			w.set("example.com", func(d *domain) { d.txt = []string{fmt.Sprintf("v=STSv1; id=%d", len(d.asks)+10)} })
+			time.Sleep(time.Minute)
+			lookup(t, c, "example.com")
+		}
+		if r := lookup(t, c, "example.com"); r.Policy != nil {
+			t.Errorf("six minutes after its GET: %+v", r)
+		}
+	})
+}
+
+// STS-104, R23: what is fresh is told by the monotonic clock, so that a step of
+// the wall clock ends nothing early and makes nothing immortal.
+func TestTheWallClockDecidesNothing(t *testing.T) {
+	c := newClock()
+	defer c.stop()
+	if s := c.base.String(); !strings.Contains(s, "m=") {
+		t.Errorf("%s has no monotonic reading", s)
+	}
+	wall := c.base.Round(0) // as after a step: only the wall clock is left
+	if !strings.Contains(c.wall(time.Hour).String(), "m=") || strings.Contains(wall.String(), "m=") {
+		t.Error("moments lose their monotonic reading")
+	}
 }

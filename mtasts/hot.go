@@ -24,6 +24,9 @@ const (
 	hotSets = 4096 // of two places each
 	// hotFor bounds how long memory hears nothing of the uses of an answer.
 	hotFor = time.Minute
+	// hotMargin is how much before its end an answer is left to memory, which reads
+	// the clock: so late may the timer of a starved machine be.
+	hotMargin = time.Second
 )
 
 type hotSet [2]atomic.Pointer[hotAnswer]
@@ -48,7 +51,9 @@ func (h *hot) get(name string, latest instant) *Result {
 // taken. Under the lock of name's shard, as is drop: so nothing is kept that was
 // formed before a change.
 func (h *hot) keep(r Result, now, until instant) {
-	until = min(until, now+hotFor)
+	if until = min(until-hotMargin, now+hotFor); now >= until {
+		return
+	}
 	set := h.set(r.Domain)
 	for i := range set {
 		if a := set[i].Load(); a == nil || a.name == r.Domain || now >= a.until {

@@ -38,14 +38,26 @@ func (c *Client) known(name string) (r Result, ok bool) {
 	due := now >= next
 	if due {
 		h.begin(now)
-	} else {
+	} else if h.places() == 1 { // hot answers are in no budget
 		c.keep(r, now, min(next, h.expires()+1))
 	}
-	s.Unlock()
+	c.tell(s.unlock())
 	if due {
 		c.attendSoon(name)
 	}
 	return r, true
+}
+
+// peek is known for an operator: nothing is used by it, and nothing begins.
+func (c *Client) peek(name string) (Result, bool) {
+	now := c.clock.now()
+	s := c.memory.shard(name)
+	s.Lock()
+	defer s.Unlock()
+	if h := s.policies[name]; h != nil && h.fresh(now) {
+		return c.applied(h), true
+	}
+	return c.without(name, s.policies[name], now)
 }
 
 // without answers for a domain without a fresh policy: with an absence, with

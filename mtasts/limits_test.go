@@ -1,11 +1,14 @@
 package mtasts
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -130,6 +133,51 @@ type resolverFunc func(context.Context, string) (resolver.Answer[string], error)
 
 func (f resolverFunc) TXT(ctx context.Context, name string) (resolver.Answer[string], error) {
 	return f(ctx, name)
+}
+
+// R20: a panic in a hook or a log handler holds nobody up.
+func TestAPanicInAHookLocksNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		oops := func() { panic("oops") }
+		c := &Client{Resolver: w, Transport: w, Capacity: 1, Trace: &Trace{
+			Checked:        func(Check) { oops() },
+			Fetched:        func(Fetch) { oops() },
+			Changed:        func(_, _ Result, _ bool) { oops() },
+			RenewalFailing: func(Result) { oops() },
+			Evicted:        func(Result) { oops() },
+		}}
+		defer c.Close()
+		for i := range 40 {
+			name := fmt.Sprintf("d%d.example", i%4)
+			w.publish(name, fmt.Sprint(i), text([]Mode{ModeEnforce, ModeNone}[i/8%2], day, "mx.example.com"))
+			w.set(name, func(d *domain) { d.status = []int{200, 200, 200, 500}[i/4%4] })
+			c.Lookup(t.Context(), name)
+			c.Refresh(t.Context(), name)
+			c.Stats()
+			time.Sleep(10 * time.Minute)
+		}
+	})
+}
+
+// What is lost when memory is full is named in the log.
+func TestTheLogNamesWhatIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		c := &Client{Resolver: newWorld(), Transport: newWorld(), Capacity: 16, Logger: slog.New(slog.NewJSONHandler(&log, nil))}
+		defer c.Close()
+		c.open()
+		fill(t, c, 16, "e%d.example", ModeEnforce)
+		for range 2 { // all protected, which is more than are kept so
+			for i := range 16 {
+				c.known(fmt.Sprintf("e%d.example", i))
+			}
+			time.Sleep(day)
+		}
+		if st := c.Stats(); st.Lost != 2 || !strings.Contains(log.String(), `"domain":"e`) {
+			t.Errorf("%+v, %s", st, log.String())
+		}
+	})
 }
 
 // R20, I12: a panic is an error for all who wait.
@@ -329,6 +377,111 @@ func TestBytesAreBounded(t *testing.T) { // R11
 		}
 		if n := c.Stats().Policies; n > 20 || n == 0 {
 			t.Errorf("%d policies of 80 KB in a budget of 1 MB", n)
+		}
+	})
+}
+
+// R11: one parent's share is bounded in shards of any number, and what is held
+// is renewed all the same.
+func TestOneParentsShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Client{Resolver: newWorld(), Transport: newWorld(), Capacity: 8 * minPerShard}
+		defer c.Close()
+		c.open()
+		fill(t, c, 1000, "d%d.evil.example", ModeEnforce)
+		limit := 8 * minPerShard / parentShare
+		if n := held4(c, 1000, "d%d.evil.example"); n != limit {
+			t.Fatalf("%d places, want %d", n, limit)
+		}
+		c.memory.parents.add("evil.example", 100) // others took the last places
+		fill(t, c, 1000, "d%d.evil.example", ModeEnforce)
+		if n := held4(c, 1000, "d%d.evil.example"); n < limit/2 {
+			t.Errorf("%d places after a renewal", n)
+		}
+	})
+}
+
+// R7: a GET that was not made is none of the budget's, and nothing is held
+// against the domain.
+func TestTurnsCostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		tries := 0
+		c := &Client{Resolver: w, Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			if tries++; tries < 10 {
+				return nil, fmt.Errorf("dial: %w", errors.Join(&turnError{wait: time.Second}, &turnError{wait: time.Second}))
+			}
+			return w.RoundTrip(r)
+		})}
+		defer c.Close()
+		w.publish("example.com", "1", text(ModeEnforce, day, "mx.example.com"))
+		wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
+		w.want(t, "example.com", 1, 1)
+
+		// An address that was tried and failed is a failure, whatever the others are.
+		c.http = roundTripFunc(func(*http.Request) (*http.Response, error) {
+			return nil, errors.Join(&turnError{wait: time.Second}, errDown)
+		})
+		w.publish("mixed.example", "1", "")
+		if r := lookup(t, c, "mixed.example"); r.Cause() != CauseFailed {
+			t.Errorf("%+v", r)
+		}
+
+		// Who has no deadline does not wait for ever.
+		c.http = roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, &turnError{wait: time.Second} })
+		w.publish("busy.example", "1", "")
+		if r, err := c.Lookup(t.Context(), "busy.example"); !errors.Is(err, ErrBusy) {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// R10, R7: an address has four connections from us at a time, a burst of 200,
+// and 20 a second.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns()
+		a := netip.MustParseAddr("192.0.2.1")
+		take := func(a netip.Addr) func() {
+			leave, err := turns.take(a)
+			if err != nil {
+				return nil
+			}
+			return leave
+		}
+		var open []func()
+		for range turnsAtOnce {
+			open = append(open, take(a))
+		}
+		if take(a) != nil || take(netip.MustParseAddr("::ffff:192.0.2.1")) != nil {
+			t.Error("more than four at once")
+		}
+		for _, leave := range open {
+			leave()
+		}
+		count := func() (n int) {
+			for {
+				leave := take(a)
+				if leave == nil {
+					return n
+				}
+				leave()
+				n++
+			}
+		}
+		if n := count(); n != turnBurst-turnsAtOnce {
+			t.Errorf("a burst of %d", n+turnsAtOnce)
+		}
+		time.Sleep(time.Second)
+		if n := count(); n != turnsPerSecond {
+			t.Errorf("%d in a second", n)
+		}
+		b, c := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
+		for range turnsAtOnce {
+			take(b)
+		}
+		if take(c) != nil {
+			t.Error("two addresses of one /64 have shares of their own")
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package mtasts
 
 import (
+	"crypto/sha256"
 	"time"
 
 	"github.com/strictmx/strictmx/internal/ablation"
@@ -38,8 +39,8 @@ type look struct {
 	failID   string // the id whose GET failed
 	lastFail instant
 	fails    uint8 // GETs for failID that failed, in a row
-
-	failure *Error // of the last of them
+	misses   uint8 // GETs that failed since the last good one, whatever the id
+	failure  *Error
 
 	noGET  instant  // no GET before: none was left of the domain's share
 	begun  instant  // a Lookup started what was due
@@ -47,9 +48,10 @@ type look struct {
 	weaker *pending // a weaker policy that waits to be confirmed (R29)
 }
 
-// pending is a weaker policy that was served once.
+// pending is a weaker policy that was served once, and under which id.
 type pending struct {
-	text string
+	text [sha256.Size]byte
+	id   string
 	seen instant
 }
 
@@ -103,16 +105,30 @@ func (h *held) nextGET() instant {
 }
 
 func (h *held) dueGET() instant {
-	l := h.state
+	l := h.lookOf()
 	switch {
-	case l == nil || l.fails == 0 && h.knownID() == h.id() && l.weaker == nil:
-		every := ablation.Kept(ablation.Renewal, min(maxRenewal, max(h.policy.MaxAge/renewalShare, minRenewal)), 2*h.policy.MaxAge)
-		return h.fetched + every - every/10*instant(h.jitter)/256
-	case l.weaker != nil:
+	case l.fails > 0 && l.failID == l.id:
+		return h.retryGET(l)
+	case l.weaker != nil && l.weaker.id == l.id:
 		return min(l.weaker.seen+confirmAfter, h.expires())
-	case l.failID != h.knownID():
+	case l.id != h.id():
 		return 0 // an id that was not tried yet
 	}
+	every := ablation.Kept(ablation.Renewal, min(maxRenewal, max(h.policy.MaxAge/renewalShare, minRenewal)), 2*h.policy.MaxAge)
+	return h.fetched + every - every/10*instant(h.jitter)/256
+}
+
+// dueSoon says whether the GET is due within the time given; one that failed is
+// never tried before its time, since there are only so many.
+func (h *held) dueSoon(now instant, ahead time.Duration) bool {
+	if h.lookOf().fails > 0 {
+		ahead = 0
+	}
+	return h.nextGET() <= now+ahead
+}
+
+// retryGET is when a GET that failed is tried again (R1, R3).
+func (h *held) retryGET(l look) instant {
 	wait := min(backOff<<min(l.fails-1, 10), maxBackOff)
 	if l.failID == h.id() { // a renewal
 		wait = [...]time.Duration{10 * time.Minute, 30 * time.Minute, time.Hour}[min(l.fails, 3)-1]

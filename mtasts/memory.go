@@ -16,13 +16,10 @@ const (
 	maxShards       = 48   // fills the tables of Go's maps well at a million policies
 	minPerShard     = 1024 // fewer entries than this are not worth a shard
 
-	// bytesPerPolicy times the capacity is the budget in bytes (R11). A policy
-	// of usual size costs about 400; one of the largest about 80 times that.
-	bytesPerPolicy = 1024
-	heldOverhead   = 300 // structs, map slot and list links of one entry
-
-	parentShare    = 100 // one parent holds at most 1/100 of the policies (R11)
-	minParentShare = 16
+	// bytesPerPlace times the capacity is the budget in bytes (R11). A policy of
+	// usual size costs about 400 and takes one place; one of the largest takes 80.
+	bytesPerPlace = 1024
+	heldOverhead  = 512 // structs, map slot and list links of one entry, and its look
 
 	probation     = 8                   // 1/8 of the places are for policies that are not protected
 	protectedDays = 2                   // used on so many days, a policy is protected (R11)
@@ -96,7 +93,8 @@ const (
 	ranks         = protectedRank + 1
 )
 
-func (h *held) cost() int {
+// places is how many of the capacity h takes.
+func (h *held) places() int {
 	n := heldOverhead + len(h.names) + len(h.policy.text)
 	for _, mx := range h.policy.MX {
 		n += 16 + len(mx)
@@ -107,7 +105,7 @@ func (h *held) cost() int {
 	for _, p := range h.policy.Problems {
 		n += 40 + len(p.Text)
 	}
-	return n
+	return 1 + (n-1)/bytesPerPlace
 }
 
 func (h *held) unlink() {
@@ -120,44 +118,36 @@ func (h *held) linkAfter(head *held) {
 	head.next.prev, head.next = h, h
 }
 
-// memory holds policies, bounded in number, in bytes and by parent, in shards
+// memory holds policies, bounded in places and by parent, in shards
 // that do not wait for each other.
 type memory struct {
 	shards   []shard
 	seed     maphash.Seed
-	capacity int // policies in one shard
-	evicted  func(*held)
-
-	parents struct {
-		sync.Mutex
-		// count has the number of policies by the hash of their parent. Parents
-		// that share a slot share its bound, which costs an unlucky one a place
-		// in memory and nothing else; the seed keeps luck out of an attacker's hands.
-		count []int32
-		limit int32
-	}
+	capacity int // places in one shard
+	parents  parents
 }
 
 type shard struct {
 	sync.Mutex
 	policies map[string]*held
-	bytes    int
-	// protected counts the entries of the highest rank. They never fill the
-	// shard, or no newcomer could stay long enough to become one of them.
+	used     int // places
+	// protected of them are those of the highest rank. They never fill the shard,
+	// or no newcomer could stay long enough to become one of them.
 	protected int
 	lists     [ranks]held // sentinels
+	gone      []*held     // evicted, and not told of yet: hooks are not called under the lock
 }
 
-func newMemory(capacity int, evicted func(*held)) *memory {
+func newMemory(capacity int) *memory {
 	n := min(max(capacity/minPerShard, 1), maxShards)
-	m := &memory{shards: make([]shard, n), seed: maphash.MakeSeed(), capacity: (capacity + n - 1) / n, evicted: evicted}
+	m := &memory{shards: make([]shard, n), seed: maphash.MakeSeed(), capacity: (capacity + n - 1) / n}
 	for i := range m.shards {
 		s := &m.shards[i]
 		for r := range s.lists {
 			s.lists[r].prev, s.lists[r].next = &s.lists[r], &s.lists[r]
 		}
 	}
-	m.parents.limit = int32(max(capacity/parentShare, minParentShare))
+	m.parents.init(capacity)
 	return m
 }
 
@@ -180,52 +170,62 @@ func (m *memory) touch(s *shard, h *held, now instant) {
 	h.unlink()
 	h.linkAfter(&s.lists[h.rank()])
 	if h.rank() == protectedRank && was < protectedRank {
-		s.protected++
-		if s.protected > m.capacity-m.capacity/probation {
-			m.drop(s, s.lists[protectedRank].prev)
-		}
+		s.protected += h.places()
+		m.boundProtected(s)
 	}
 }
 
-// put installs h for its domain in place of what was there; under s's lock.
+// boundProtected drops the least recently used of the protected while they take
+// more than their part.
+func (m *memory) boundProtected(s *shard) {
+	for s.protected > m.capacity-m.capacity/probation {
+		m.drop(s, s.lists[protectedRank].prev)
+	}
+}
+
+// put installs h for its domain in place of what was there, if there is room for
+// it; under s's lock.
 func (m *memory) put(s *shard, h *held, now instant) {
+	parent := dnsname.Parent(h.domain())
+	more := h.places()
 	if old := s.policies[h.domain()]; old != nil {
 		h.minute, h.days = old.minute, old.days
+		more -= old.places()
 		m.remove(s, old)
 	}
-	parent := dnsname.Parent(h.domain())
-	if !m.admit(s, h, parent) {
+	if more > 0 && !m.admit(s, h, parent, more) || h.rank() < protectedRank && h.places() > m.capacity-s.protected {
+		s.gone = append(s.gone, h)
 		return
 	}
 	if s.policies == nil {
 		s.policies = make(map[string]*held)
 	}
 	s.policies[h.domain()] = h
-	s.bytes += h.cost()
+	s.used += h.places()
+	m.parents.add(parent, h.places())
 	h.linkAfter(&s.lists[h.rank()])
 	if h.rank() == protectedRank {
-		s.protected++
+		s.protected += h.places()
+		m.boundProtected(s)
 	}
-	m.addParent(parent, 1)
-	for len(s.policies) > m.capacity || s.bytes > m.capacity*bytesPerPolicy {
+	for s.used > m.capacity {
 		m.evict(s, h, now)
 	}
 }
 
 func (m *memory) remove(s *shard, h *held) {
 	delete(s.policies, h.domain())
-	s.bytes -= h.cost()
+	s.used -= h.places()
 	h.unlink()
 	if h.rank() == protectedRank {
-		s.protected--
+		s.protected -= h.places()
 	}
-	m.addParent(dnsname.Parent(h.domain()), -1)
+	m.parents.add(dnsname.Parent(h.domain()), -h.places())
 }
 
 // evict removes the policy whose loss costs least: an expired one if one is
 // found near the end of a list or by a few samples, else the least recently used
-// of the lowest rank.
-// What is protected makes no room for what is not: then the newcomer goes (I16).
+// of the lowest rank. What is protected makes no room for what is not: then the newcomer goes (I16).
 func (m *memory) evict(s *shard, newcomer *held, now instant) {
 	const near = 8
 	samples := 0
@@ -261,52 +261,14 @@ func (m *memory) evict(s *shard, newcomer *held, now instant) {
 
 func (m *memory) drop(s *shard, h *held) {
 	m.remove(s, h)
-	m.evicted(h)
+	s.gone = append(s.gone, h)
 }
 
-// admit says whether h's parent may hold one policy more, and makes room among
-// the parent's own where that is easy.
-func (m *memory) admit(s *shard, h *held, parent string) bool {
-	if m.parentCount(parent) < m.parents.limit {
-		return true
-	}
-	const look = 256
-	suffix := "." + parent
-	seen := 0
-	for r := 0; r <= h.rank() && r < protectedRank; r++ {
-		head := &s.lists[r]
-		for v := head.prev; v != head && seen < look; v = v.prev {
-			if seen++; v.domain() == parent || strings.HasSuffix(v.domain(), suffix) {
-				m.drop(s, v)
-				return true
-			}
-		}
-	}
-	m.evicted(h)
-	return false
-}
-
-func (m *memory) parentSlot(parent string) *int32 {
-	if m.parents.count == nil {
-		n := 256
-		for n < 1<<16 && n < len(m.shards)*m.capacity {
-			n *= 2
-		}
-		m.parents.count = make([]int32, n)
-	}
-	return &m.parents.count[maphash.String(m.seed, parent)%uint64(len(m.parents.count))]
-}
-
-func (m *memory) parentCount(parent string) int32 {
-	m.parents.Lock()
-	defer m.parents.Unlock()
-	return *m.parentSlot(parent)
-}
-
-func (m *memory) addParent(parent string, n int32) {
-	m.parents.Lock()
-	defer m.parents.Unlock()
-	*m.parentSlot(parent) += n
+// unlock returns what was evicted under the lock.
+func (s *shard) unlock() (gone []*held) {
+	gone, s.gone = s.gone, nil
+	s.Unlock()
+	return gone
 }
 
 // all copies the entries of one shard after another; none is held twice, and

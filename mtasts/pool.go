@@ -48,6 +48,22 @@ func (p *workPool) acquire(ctx context.Context, parent string) (release func(), 
 	return p.releaser(parent, s), nil
 }
 
+// acquireIfShare waits for a place as acquire does, unless parent has its share
+// of them now: then it fails with ErrBusy at once.
+func (p *workPool) acquireIfShare(ctx context.Context, parent string) (release func(), err error) {
+	s := p.join(parent)
+	if !s.places.TryAcquire(1) {
+		p.leave(parent, s)
+		return nil, ErrBusy
+	}
+	if err := p.places.Acquire(ctx, 1); err != nil {
+		s.places.Release(1)
+		p.leave(parent, s)
+		return nil, err
+	}
+	return p.releaser(parent, s), nil
+}
+
 // tryAcquire takes a place for parent if there is one now.
 func (p *workPool) tryAcquire(parent string) (release func(), ok bool) {
 	s := p.join(parent)

@@ -355,7 +355,7 @@ func TestTrace(t *testing.T) {
 		var checks []string
 		var fetches []Fetch
 		c := &Client{Resolver: w, Transport: w, Trace: &Trace{
-			Checked: func(domain, id string, err error) { checks = append(checks, domain+" "+id+" "+recordText(err)) },
+			Checked: func(c Check) { checks = append(checks, c.Domain+" "+c.ID+" "+c.Reason) },
 			Fetched: func(f Fetch) { fetches = append(fetches, f) },
 		}}
 		defer c.Close()
@@ -373,11 +373,4 @@ func TestTrace(t *testing.T) {
 			t.Errorf("%+v", fetches)
 		}
 	})
-}
-
-func recordText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return recordReason(err)
 }

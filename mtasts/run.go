@@ -3,6 +3,7 @@ package mtasts
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -16,20 +17,22 @@ const (
 	runEvery    = 100 * time.Millisecond
 	runRound    = 256
 	longestNap  = 24 * time.Hour
-	shortestNap = time.Second
+	shortestNap = 10 * time.Second
 )
 
 // Run keeps the policies used in the last 30 days fresh until ctx ends, so that
 // no Lookup finds one expired (RFC 8461, section 3.3). Each is fetched when a
 // third of its max_age has passed, at the latest daily; enforce policies first,
 // and those used most. It returns ctx's error, or [ErrClosed]. One Run for a
-// Client is enough; without one, Lookup renews what it uses.
+// Client is enough; without one, Lookup renews what it uses. Renewals begin at
+// most ten a second.
 func (c *Client) Run(ctx context.Context) error {
 	if err := c.open(); err != nil {
 		return err
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	scanned := instant(-shortestNap)
 	for {
 		select {
 		case <-ctx.Done():
@@ -37,8 +40,14 @@ func (c *Client) Run(ctx context.Context) error {
 		case <-c.ctx.Done():
 			return ErrClosed
 		case <-c.rescan:
+			if early := scanned + shortestNap - c.clock.now(); early > 0 {
+				timer.Reset(early)
+				continue
+			}
 		case <-timer.C:
 		}
+		scanned = c.clock.now()
+		c.runNext.Store(math.MaxInt64) // what is installed during the scan wakes us again
 		due, next := c.due()
 		for _, h := range due {
 			if err := c.renewOne(ctx, h.domain()); err != nil {
@@ -71,14 +80,29 @@ func (c *Client) due() (due []held, next instant) {
 		case !h.fresh(now):
 			c.bury(h.domain())
 		case h.policy.MaxAge < minRunAge || now-instant(h.minute)*time.Minute > usedLately:
-		case h.nextGET() <= now+runAhead:
+		case h.dueSoon(now, runAhead):
 			due = append(due, h)
 		default:
 			next = min(next, h.nextGET())
 		}
 	}
 	slices.SortFunc(due, func(a, b held) int { return urgency(&a, &b) })
-	return due[:min(len(due), runRound)], next
+	return c.fairRound(due), next
+}
+
+// fairRound takes as many of the most urgent as one round is to have, and of each
+// parent's no more than it has places in the background: whoever owns a thousand
+// policies that are always due does not keep the others waiting.
+func (c *Client) fairRound(due []held) []held {
+	round := due[:0]
+	taken := make(map[string]int64)
+	for _, h := range due {
+		parent := dnsname.Parent(h.domain())
+		if taken[parent]++; taken[parent] <= c.background.share && len(round) < runRound {
+			round = append(round, h)
+		}
+	}
+	return round
 }
 
 // urgency orders renewals: enforce first, used on most days, least life left.
@@ -90,24 +114,25 @@ func urgency(a, b *held) int {
 }
 
 // renewOne starts one renewal as soon as there is a place for it, and waits for
-// its turn after it. Where the domain's owner has more than his share of the
-// places, the renewal is left to the next round.
+// its turn after it. Where the domain's owner has his share of the places
+// already, the renewal is left to the next round.
 func (c *Client) renewOne(ctx context.Context, name string) error {
-	release, err := c.background.acquire(ctx, dnsname.Parent(name))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })()
+	release, err := c.background.acquireIfShare(ctx, dnsname.Parent(name))
 	switch {
 	case err == ErrBusy:
 		return nil
 	case err != nil:
-		return err
+		return context.Cause(ctx)
 	}
 	c.jobs.run(func() { c.attend(name, runAhead) }, release)
 	pace := time.NewTimer(runEvery)
 	defer pace.Stop()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.ctx.Done():
-		return ErrClosed
+		return context.Cause(ctx)
 	case <-pace.C:
 		return nil
 	}

@@ -11,9 +11,8 @@ import (
 // nil. They are called from several goroutines at once, outside of the path of
 // answers from memory, and must not block or call the Client.
 type Trace struct {
-	// Checked: DNS was asked for the record of domain. It has this id, or err says
-	// why there is none: no record, several, a malformed one, or no answer.
-	Checked func(domain, id string, err error)
+	// Checked: DNS was asked for a record.
+	Checked func(Check)
 	// Fetched: a GET ended.
 	Fetched func(Fetch)
 	// Changed: a fresh policy was replaced by one with another text. Weaker says
@@ -23,9 +22,19 @@ type Trace struct {
 	// times or more; Failure says why, and Expires until when there is time to
 	// mend it (RFC 8461, section 10.2).
 	RenewalFailing func(Result)
-	// Evicted: a policy was dropped from memory to make room. Called under a
-	// lock of the Client's.
+	// Evicted: a policy was dropped from memory to make room, or had none.
 	Evicted func(Result)
+}
+
+// Check is one look at the record of a domain.
+type Check struct {
+	Domain string
+	ID     string // of the record; "" where there is no valid one
+	// Reason is "" for a valid record, else one of the reasons of package tlsrpt:
+	// txt-missing, txt-multiple, txt-invalid or dns-failure.
+	Reason string
+	TTL    time.Duration // of the answer; negative: not known
+	Err    error         // nil where ID is not ""
 }
 
 // Fetch is one GET of a policy.
@@ -38,9 +47,10 @@ type Fetch struct {
 	Err      error   // an [*Error]
 }
 
-// hash identifies a policy's text in a log.
+// hash identifies a policy in a log: by what it says and, as far as it is kept,
+// how.
 func (p *Policy) hash() string {
-	sum := sha256.Sum256([]byte(p.text))
+	sum := sha256.Sum256([]byte(p.String() + p.text))
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -20,6 +20,7 @@ const (
 	turnBurst      = 200
 	turnsAtOnce    = getPlaces / 16
 	turnSlots      = 4096
+	maxTurns       = 5 * time.Minute // that a caller without a deadline waits for one
 )
 
 // turns is a fixed table of buckets by address: IPv4 by the address, IPv6 by
@@ -43,6 +44,27 @@ type turnError struct{ wait time.Duration }
 
 func (e *turnError) Error() string {
 	return "mtasts: the policy host's address has its share of connections"
+}
+
+// onlyTurns returns a turnError if err is nothing else: if one address was tried
+// and failed, the GET failed, though others were not asked.
+func onlyTurns(err error) *turnError {
+	if turn, ok := err.(*turnError); ok {
+		return turn
+	}
+	switch err := err.(type) {
+	case interface{ Unwrap() error }:
+		return onlyTurns(err.Unwrap())
+	case interface{ Unwrap() []error }:
+		var last *turnError
+		for _, e := range err.Unwrap() {
+			if last = onlyTurns(e); last == nil {
+				return nil
+			}
+		}
+		return last
+	}
+	return nil
 }
 
 func newTurns() *turns { return &turns{seed: maphash.MakeSeed(), base: time.Now()} }
