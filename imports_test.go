@@ -27,27 +27,29 @@ const (
 // The whole picture: which package may import which, beside the standard
 // library. A module stands for all of its packages.
 var mayImport = map[string][]string{
-	".":                   {},
-	"outbound":            {"internal/ablation", "mtasts", "tlsrpt", "resolver", "internal/dnsname", "internal/publicaddr"},
-	"mtasts":              {"internal/ablation", "tlsrpt", "cache", "resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr", xsync},
-	"tlsrpt":              {"resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr"},
-	"tlsrpt/collect":      {"tlsrpt", "cache", "resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr"},
-	"cache":               {golanglru, xsync},
-	"resolver":            {"internal/dnsname", "internal/publicaddr", miekgdns},
-	"strictmxtest":        {"resolver", "internal/dnsname", miekgdns},
-	"internal/dnsname":    {xnet},
-	"internal/tagvalue":   {},
-	"internal/publicaddr": {},
-	"internal/ablation":   {},
-	"internal/adversary":  {}, // all of it is tests
-	"examples/*":          {"outbound", "mtasts", "tlsrpt", "tlsrpt/collect", "cache", "resolver", "strictmxtest"},
+	".":                    {},
+	"outbound":             {"internal/ablation", "mtasts", "tlsrpt", "resolver", "internal/dnsname", "internal/publicaddr"},
+	"mtasts":               {"internal/ablation", "tlsrpt", "cache", "resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr", xsync},
+	"tlsrpt":               {"resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr"},
+	"tlsrpt/collect":       {"tlsrpt", "cache", "resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr"},
+	"cache":                {golanglru, xsync},
+	"resolver":             {"internal/dnsname", "internal/publicaddr", miekgdns},
+	"strictmxtest":         {"resolver", "internal/dnsname", miekgdns},
+	"internal/dnsname":     {xnet},
+	"internal/tagvalue":    {},
+	"internal/publicaddr":  {},
+	"internal/ablation":    {},
+	"internal/adversary":   {}, // all of it is tests
+	"internal/realservers": {}, // and so is this
+	"examples/*":           {"outbound", "mtasts", "tlsrpt", "tlsrpt/collect", "cache", "resolver", "strictmxtest"},
 }
 
 // What tests may import on top.
 var testsMayImport = map[string][]string{
-	"outbound":           {"strictmxtest", "cache"},
-	"mtasts":             {"strictmxtest"},
-	"internal/adversary": {"internal/ablation", "outbound", "mtasts", "tlsrpt", "tlsrpt/collect", "cache", "resolver", "internal/dnsname"},
+	"outbound":             {"strictmxtest", "cache"},
+	"mtasts":               {"strictmxtest"},
+	"internal/realservers": {"outbound", "mtasts", "tlsrpt", "strictmxtest"},
+	"internal/adversary":   {"internal/ablation", "outbound", "mtasts", "tlsrpt", "tlsrpt/collect", "cache", "resolver", "internal/dnsname"},
 }
 
 func TestEveryPackageImportsOnlyWhatItMay(t *testing.T) {
@@ -80,9 +82,10 @@ func TestEveryPackageImportsOnlyWhatItMay(t *testing.T) {
 	}
 }
 
-func TestTheAdversaryIsTestsAlone(t *testing.T) {
+func TestWhatIsTestsAlone(t *testing.T) {
 	for name := range goFiles(t) {
-		if path.Dir(name) == "internal/adversary" && !strings.HasSuffix(name, "_test.go") && path.Base(name) != "doc.go" {
+		dir := path.Dir(name)
+		if (dir == "internal/adversary" || dir == "internal/realservers") && !strings.HasSuffix(name, "_test.go") && path.Base(name) != "doc.go" {
 			t.Errorf("%s is no test", name)
 		}
 	}
