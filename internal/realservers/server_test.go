@@ -25,7 +25,7 @@ const nobody = 65534
 
 // patience bounds every wait for a server. It is generous, since one that works
 // is never waited for so long.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // unpacked is the directory that .ci/servers has filled.
 func unpacked(t *testing.T) string {
