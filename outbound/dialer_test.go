@@ -94,7 +94,7 @@ func TestBreakAfterAnError(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.result)
 			w.publish("example.com", mx(10, tt.mx), mx(20, "b.mail.test"))
-			w.addrs["mx.example.com"] = resolver.Answer[netip.Addr]{Records: []netip.Addr{netip.MustParseAddr("8.8.4.1"), netip.MustParseAddr("8.8.4.2")}}
+			w.addrs["mx.example.com"] = answer("8.8.4.1", "8.8.4.2")
 			n := 0
 			for range w.Conns(t.Context(), deliverTo) {
 				n++
@@ -112,7 +112,7 @@ func TestBreakAfterAnError(t *testing.T) {
 func TestAddressesOfAHost(t *testing.T) {
 	w := newWorld(t, enforcing())
 	w.publish("example.com", mx(10, "mx.example.com"), mx(20, "b.mail.test"))
-	w.addrs["mx.example.com"] = resolver.Answer[netip.Addr]{Records: []netip.Addr{netip.MustParseAddr("8.8.4.1")}} // CERT-27
+	w.addrs["mx.example.com"] = answer("8.8.4.1") // CERT-27
 	w.serve("mx.example.com", &server{cert: issue("mx.example.com", expired)}, "8.8.4.2")
 	w.host("mx.example.com", "8.8.4.3", "8.8.4.4")
 	w.host("b.mail.test", "8.8.4.5")
@@ -388,7 +388,7 @@ func TestOnlyPublicAddresses(t *testing.T) {
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	w := newWorld(t, none)
 	w.DialContext, w.Port = nil, port
-	w.addrs["example.com"] = resolver.Answer[netip.Addr]{Records: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
+	w.addrs["example.com"] = answer("127.0.0.1")
 	for _, domain := range []string{"example.com", "[127.0.0.1]", "[IPv6:::ffff:127.0.0.1]"} {
 		errs := w.failures(t, Delivery{Domain: domain})
 		if len(errs) != 1 || !errs[0].Temporary() {

@@ -1,13 +1,6 @@
 package outbound
 
-import (
-	"errors"
-	"strings"
-)
-
-// maxReplyText bounds what is kept of a server's words (R16); RFC 5321, section
-// 4.5.3.1.5, gives one line as many octets.
-const maxReplyText = 512
+import "errors"
 
 // Receipt is what became of a message for one recipient.
 type Receipt struct {
@@ -59,39 +52,4 @@ func (r Receipt) weight() int {
 		return 2
 	}
 	return 3
-}
-
-// enhancedCode takes the enhanced status code off a reply's text (RFC 2034, section 3).
-func enhancedCode(s string) (code [3]int, rest string, ok bool) {
-	word, rest, _ := strings.Cut(s, " ")
-	parts := strings.Split(word, ".")
-	if len(parts) != len(code) {
-		return code, s, false
-	}
-	for i, part := range parts {
-		if len(part) < 1 || len(part) > 3 {
-			return code, s, false
-		}
-		for _, c := range []byte(part) {
-			if c < '0' || c > '9' {
-				return code, s, false
-			}
-			code[i] = 10*code[i] + int(c-'0')
-		}
-	}
-	return code, rest, true
-}
-
-// words are the lines of a reply as one, without the enhanced codes that stand
-// on each of them.
-func (r reply) words() (code [3]int, text string) {
-	code = [3]int{r.code / 100, 0, 0}
-	var texts []string
-	for _, line := range r.lines[:min(len(r.lines), 16)] {
-		if c, rest, ok := enhancedCode(line); ok && c[0] == code[0] {
-			code, line = c, rest
-		}
-		texts = append(texts, strings.TrimSpace(line))
-	}
-	return code, clean(strings.Join(texts, " "), maxReplyText)
 }

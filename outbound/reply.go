@@ -16,6 +16,8 @@ const (
 	maxPerCommand = 128 << 10
 	// maxReplyLine is generous: RFC 5321, section 4.5.3.1.5, has 512 octets.
 	maxReplyLine = 4096
+	// maxReplyText is what is kept of a server's words (R16); a line has as much.
+	maxReplyText = 512
 
 	codeReady   = 220
 	codeOK      = 250
@@ -99,16 +101,47 @@ func (r reply) refusal(command string) error {
 // status is what a reply means for the sender of the mail. Nothing said before
 // TLS was verified is believed for good where the domain asks for TLS (R12).
 func (r reply) status(enforced bool) status {
-	s := status{code: r.code, enhanced: [3]int{r.code / 100, 0, 0}}
-	var c, subject, detail int
-	if n, _ := fmt.Sscanf(r.lines[0], "%1d.%3d.%3d ", &c, &subject, &detail); n == 3 && c == r.code/100 && subject >= 0 && detail >= 0 {
-		s.enhanced = [3]int{c, subject, detail} // RFC 2034
-	}
 	switch {
 	case r.code < 400: // a reply that makes no sense there
 		return broken
 	case r.code >= 500 && enforced && !ablation.Off(ablation.NothingForGood):
 		return later
 	}
-	return s
+	enhanced, _ := r.words()
+	return status{r.code, enhanced}
+}
+
+// enhancedCode takes the enhanced status code off a reply's text (RFC 2034, section 3).
+func enhancedCode(s string) (code [3]int, rest string, ok bool) {
+	word, rest, _ := strings.Cut(s, " ")
+	parts := strings.Split(word, ".")
+	if len(parts) != len(code) {
+		return code, s, false
+	}
+	for i, part := range parts {
+		if len(part) < 1 || len(part) > 3 {
+			return code, s, false
+		}
+		for _, c := range []byte(part) {
+			if c < '0' || c > '9' {
+				return code, s, false
+			}
+			code[i] = 10*code[i] + int(c-'0')
+		}
+	}
+	return code, rest, true
+}
+
+// words are the lines of a reply as one, without the enhanced codes that stand
+// on each of them.
+func (r reply) words() (code [3]int, text string) {
+	code = [3]int{r.code / 100, 0, 0}
+	var texts []string
+	for _, line := range r.lines[:min(len(r.lines), 16)] {
+		if c, rest, ok := enhancedCode(line); ok && c[0] == code[0] {
+			code, line = c, rest
+		}
+		texts = append(texts, strings.TrimSpace(line))
+	}
+	return code, clean(strings.Join(texts, " "), maxReplyText)
 }

@@ -52,9 +52,6 @@ func (c *smtpClient) verdict(command string, r reply) Receipt {
 	// A "no" from a host that has not proved itself is not believed for good
 	// while the domain asks for proof (R12).
 	s := r.status(v.Level != Verified && c.conn.Session.plan.holdsEnforce())
-	if s.code == r.code {
-		s.enhanced = v.EnhancedCode
-	}
 	v.Code, v.EnhancedCode = s.code, s.enhanced
 	v.Err = c.fail(s, r.refusal(command))
 	return v

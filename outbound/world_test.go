@@ -263,6 +263,14 @@ func (p *lockedPolicies) fail(err error) {
 	p.err = err
 }
 
+// answer is an answer with these addresses.
+func answer(addrs ...string) (a resolver.Answer[netip.Addr]) {
+	for _, s := range addrs {
+		a.Records = append(a.Records, netip.MustParseAddr(s))
+	}
+	return a
+}
+
 func mx(preference uint16, host string) resolver.MX {
 	return resolver.MX{Preference: preference, Host: host}
 }
