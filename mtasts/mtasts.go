@@ -1,8 +1,11 @@
 package mtasts
 
 import (
+	"log/slog"
+	"strconv"
 	"time"
 
+	"github.com/strictmx/strictmx/resolver"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
@@ -118,6 +121,22 @@ func (r Result) Cause() Cause {
 	return CauseAbsent
 }
 
+// LogValue shows the decision and what it comes from as attributes.
+func (r Result) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("domain", r.Domain)}
+	if r.Policy != nil {
+		attrs = append(attrs, slog.String("mode", string(r.Policy.Mode)), slog.String("id", r.ID),
+			slog.Time("fetched", r.Fetched), slog.Time("expires", r.Expires))
+	}
+	if cause := r.Cause(); cause != "" {
+		attrs = append(attrs, slog.String("cause", string(cause)))
+	}
+	if r.Failure != nil {
+		attrs = append(attrs, slog.String("failure", r.Failure.Error()))
+	}
+	return slog.GroupValue(attrs...)
+}
+
 // Outcome returns the policy and its discovery as a report tells it (RFC 8460,
 // section 4.4): the policy applied with the lines as served, and a failure
 // where discovery failed. A domain without a policy, or with mode none, gives
@@ -142,13 +161,22 @@ type Error struct {
 	Domain string
 	Type   tlsrpt.ResultType // one of the three STS types
 	Reason string            // what to fix, of the form [a-z0-9-]{1,64}
-	Lines  []string          // the text served, where it was no valid policy; cleaned and bounded
+	Lines  []string          // the beginning of a text that was no policy, as served: never print it as it is
 	Err    error             // the cause; may be nil
 }
 
-// Error is one line of printable ASCII.
+// Error is one line of printable ASCII, at most 512 octets: what failed for
+// whom, and the cause as far as it is known.
 func (e *Error) Error() string {
-	return "mtasts: " + e.Domain + ": " + string(e.Type) + ": " + e.Reason
+	s := "mtasts: " + e.Domain + ": " + string(e.Type) + ": " + e.Reason
+	switch cause := e.Err.(type) {
+	case nil:
+	case *ParseError, *resolver.Error, *resolver.NonPublicError, *remembered: // clean by their own promise
+		s += " (" + cause.Error() + ")"
+	default:
+		s += " (" + strconv.QuoteToASCII(clean(cause.Error())) + ")"
+	}
+	return s[:min(len(s), maxErrorText)]
 }
 
 // Unwrap returns the cause.

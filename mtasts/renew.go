@@ -3,6 +3,7 @@ package mtasts
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -99,10 +100,10 @@ func slim(err error) error {
 	if e, ok := errors.AsType[*resolver.NonPublicError](err); ok {
 		return e
 	}
-	return &remembered{strings.Clone(clean(err.Error()))}
+	return &remembered{strconv.QuoteToASCII(clean(err.Error()))}
 }
 
-// remembered is the text of an error.
+// remembered is the text of an error, quoted.
 type remembered struct{ text string }
 
 func (e *remembered) Error() string { return e.text }

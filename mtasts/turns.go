@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/strictmx/strictmx/internal/publicaddr"
+	"github.com/strictmx/strictmx/resolver"
 )
 
 // One vendor's address serves the policies of thousands of domains, and anyone
@@ -78,7 +78,7 @@ func (t *turns) dial(ctx context.Context, network, address string) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	conn, err := publicaddr.Dial(ctx, network, address)
+	conn, err := new(resolver.Dialer).DialContext(ctx, network, address)
 	if err != nil {
 		leave()
 		return nil, err

@@ -21,8 +21,16 @@ const (
 // reached, and asking again soon will not help.
 var ErrNoAddress = errors.New("resolver: the name has no address")
 
-// NonPublicError is the error of a [Dialer] for an address that is not public.
-type NonPublicError = publicaddr.Error
+// NonPublicError says that a [Dialer] did not connect to an address that is not
+// public. AllowPrivate lets it.
+type NonPublicError struct {
+	Addr netip.Addr // zero for what is no address at all
+}
+
+// Error is one line of printable ASCII.
+func (e *NonPublicError) Error() string {
+	return "resolver: " + (&publicaddr.Error{Addr: e.Addr}).Error()
+}
 
 // Dialer connects to hosts whose names and addresses strangers choose, such as
 // the policy host of a recipient domain. It looks names up as absolute ones with
@@ -123,7 +131,11 @@ func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	case d.AllowPrivate:
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
-	return publicaddr.Dial(ctx, network, address)
+	conn, err := publicaddr.Dial(ctx, network, address)
+	if e, ok := errors.AsType[*publicaddr.Error](err); ok {
+		return nil, &NonPublicError{Addr: e.Addr}
+	}
+	return conn, err
 }
 
 // alternate orders addresses so that the two families take turns (RFC 8305, section

@@ -88,7 +88,6 @@ var advice = map[string]string{
 	ReasonDNS:             "Make sure that all name servers of the domain answer, and that DNSSEC is in order.",
 	ReasonNoAddress:       "Publish an address (A, AAAA or CNAME) for mta-sts.<domain>.",
 	ReasonConnection:      "Make sure that the host accepts connections on its port.",
-	ReasonTLS:             "Let the policy host speak TLS 1.2 or 1.3.",
 	ReasonRedirect:        "Serve the policy at mta-sts.<domain> itself: redirects must not be followed.",
 	ReasonTimeout:         "Let the policy host answer within a few seconds.",
 	ReasonContentType:     "Serve the policy with Content-Type: text/plain.",
@@ -96,8 +95,6 @@ var advice = map[string]string{
 	ReasonTooLarge:        "Keep the policy below 64 KiB.",
 	ReasonNoLength:        "Send a Content-Length with the policy, or the body in chunks.",
 	ReasonHTTP:            "Let the policy host speak HTTP/1.1 as it should.",
-	ReasonBackOff:         "See the failure before this one: the sender waits a few minutes after it.",
-	ReasonBudget:          "Change the id of the TXT record only when the policy changes: the sender limits its requests.",
 
 	ReasonEmptyPolicy:    "Serve the text of the policy: the file is empty.",
 	ReasonPolicyTooLarge: "Keep the policy below 64 KiB.",

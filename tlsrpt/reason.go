@@ -74,7 +74,6 @@ const (
 	ReasonDNS             = "dns-failure"       // DNS did not answer
 	ReasonNoAddress       = "no-address"        // the name exists but has no address
 	ReasonConnection      = "connection"        // no TCP connection could be made, or it broke
-	ReasonTLS             = "tls-handshake"     // the policy host's TLS failed
 	ReasonRedirect        = "redirect"          // a redirect, which must not be followed
 	ReasonTimeout         = "timeout"           // no complete answer in time
 	ReasonContentType     = "content-type"      // not text/plain
@@ -82,8 +81,6 @@ const (
 	ReasonTooLarge        = "too-large"         // more than 64 KiB
 	ReasonNoLength        = "no-content-length" // a body whose end cannot be told from a cut
 	ReasonHTTP            = "http-error"        // HTTP that cannot be understood
-	ReasonBackOff         = "back-off"          // not tried: a fetch failed lately
-	ReasonBudget          = "fetch-budget"      // not tried: the domain had its share of fetches
 )
 
 // The policy's text, with [STSPolicyInvalid].
@@ -103,12 +100,16 @@ const (
 	ReasonBadMX          = "bad-mx"           // an mx line without the name of a host
 )
 
-// What is odd about a record or a policy that is used all the same. These are
-// in no report; Advice knows them for the owner of the domain.
+// A record that cannot be used. What a report says is [ReasonTXTInvalid]; these
+// are for the owner of the domain, as are those below, and [Advice] knows them.
 const (
-	ReasonBadRecord         = "bad-record"          // a record with a field that is not name=value, or another version
-	ReasonMissingID         = "missing-id"          // a record without id
-	ReasonBadID             = "bad-id"              // an id that is not 1 to 32 letters and digits
+	ReasonBadRecord = "bad-record" // a record with a field that is not name=value, or another version
+	ReasonMissingID = "missing-id" // a record without id
+	ReasonBadID     = "bad-id"     // an id that is not 1 to 32 letters and digits
+)
+
+// What is odd about a policy that is used all the same.
+const (
 	ReasonBadLine           = "bad-line"            // a line that is no field
 	ReasonDuplicateField    = "duplicate-field"     // a line whose key was there before
 	ReasonTooManyMX         = "too-many-mx"         // more than 1000 mx lines

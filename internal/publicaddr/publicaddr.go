@@ -110,5 +110,5 @@ func (e *Error) Error() string {
 	if e.Addr.IsValid() {
 		what = e.Addr.WithZone("").String()
 	}
-	return what + " is not a public address (" + Reason + "); set DialContext to allow it"
+	return what + " is not a public address (" + Reason + ")"
 }
