@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/strictmx/strictmx/internal/dnsname"
 	"github.com/strictmx/strictmx/resolver"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
@@ -86,7 +87,7 @@ func checkResponse(resp *http.Response) error {
 	}
 	// Not mime.ParseMediaType, which refuses the whole for an odd parameter (STS-46).
 	mediaType, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	if !equalFold(strings.Trim(mediaType, " \t"), "text/plain") {
+	if !dnsname.EqualFold(strings.Trim(mediaType, " \t"), "text/plain") {
 		return failed(tlsrpt.ReasonContentType)
 	}
 	// A body that ends where the connection does ends where an attacker cuts it:
@@ -94,7 +95,7 @@ func checkResponse(resp *http.Response) error {
 	if resp.ProtoMajor == 1 && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
 		return failed(tlsrpt.ReasonNoLength)
 	}
-	if enc := resp.Header.Get("Content-Encoding"); resp.Uncompressed || enc != "" && !equalFold(enc, "identity") {
+	if enc := resp.Header.Get("Content-Encoding"); resp.Uncompressed || enc != "" && !dnsname.EqualFold(enc, "identity") {
 		return failed(tlsrpt.ReasonContentEncoding)
 	}
 	return nil

@@ -20,14 +20,14 @@ func (p *Policy) Match(host string) bool {
 		// the "*" remains to be looked at. A host that matches nothing is never
 		// looked at in full.
 		if base, ok := strings.CutPrefix(pattern, "*"); ok && strings.HasPrefix(base, ".") {
-			if dot > 0 && equalFold(host[dot:], base) && isLabel(host[:dot]) {
+			if dot > 0 && dnsname.EqualFold(host[dot:], base) && isLabel(host[:dot]) {
 				return isHost(host)
 			}
-		} else if equalFold(host, pattern) {
+		} else if dnsname.EqualFold(host, pattern) {
 			return isHost(host)
 		}
 	}
-	if isASCII(host) {
+	if dnsname.IsASCII(host) {
 		return false
 	}
 	name, err := dnsname.Host(asGiven)
@@ -44,7 +44,7 @@ func isPattern(s string) bool {
 	s = strings.TrimPrefix(s, "*.")
 	label := 0
 	for i := 0; i < len(s); i++ {
-		switch c := lower(s[i]); {
+		switch c := dnsname.LowerByte(s[i]); {
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
 			label++
 		case c == '-' && label > 0:
@@ -82,56 +82,9 @@ func isAddress(name string) bool {
 // host may have an underscore where a pattern may not.
 func isLabel(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if c := lower(s[i]); (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+		if c := dnsname.LowerByte(s[i]); (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
 			return false
 		}
 	}
 	return s != "" && len(s) <= 63
-}
-
-// equalFold compares as DNS does: A to Z alone have two cases. That of strings
-// takes the Kelvin sign for a k.
-func equalFold(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	if a == b {
-		return true
-	}
-	for i := 0; i < len(a); i++ {
-		if lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		c += 'a' - 'A'
-	}
-	return c
-}
-
-// lowerCase maps A to Z alone; s itself, if there is none.
-func lowerCase(s string) string {
-	for i := 0; i < len(s); i++ {
-		if lower(s[i]) != s[i] {
-			b := []byte(s)
-			for ; i < len(b); i++ {
-				b[i] = lower(b[i])
-			}
-			return string(b)
-		}
-	}
-	return s
-}
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

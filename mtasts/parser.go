@@ -7,7 +7,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/strictmx/strictmx/internal/dnsname"
 	"github.com/strictmx/strictmx/internal/tagvalue"
+	"github.com/strictmx/strictmx/tlsrpt"
 )
 
 const (
@@ -33,7 +35,7 @@ func (p *parser) parse(text string) error {
 	p.mx = make([]string, 0, min(strings.Count(text, "mx:"), maxMX))
 	rest, marked := strings.CutPrefix(text, byteOrderMark)
 	if marked {
-		p.problem(1, reasonByteOrderMark, "")
+		p.problem(1, tlsrpt.ReasonByteOrderMark, "")
 	}
 	for n := 1; rest != ""; n++ {
 		// LF or CRLF, mixed at will, and the last is optional (RFC 8461, section
@@ -56,25 +58,25 @@ func (p *parser) parse(text string) error {
 func (p *parser) line(n int, line string) error {
 	body := tagvalue.TrimRight(tagvalue.TrimLeft(line))
 	if body == "" {
-		p.problem(n, reasonBlankLine, "")
+		p.problem(n, tlsrpt.ReasonBlankLine, "")
 		return nil
 	}
 	key, value, ok := strings.Cut(body, ":")
 	if !ok {
-		p.problem(n, reasonBadLine, line)
+		p.problem(n, tlsrpt.ReasonBadLine, line)
 		return nil
 	}
 	name := tagvalue.TrimRight(key)
 	value = tagvalue.TrimLeft(value)
 	if !tagvalue.Name(name) {
-		p.problem(n, reasonBadLine, line)
+		p.problem(n, tlsrpt.ReasonBadLine, line)
 		return nil
 	}
 	if line[0] == ' ' || line[0] == '\t' {
-		p.problem(n, reasonIndented, line)
+		p.problem(n, tlsrpt.ReasonIndentedLine, line)
 	}
 	if len(name) != len(key) {
-		p.problem(n, reasonBlankBeforeColon, line)
+		p.problem(n, tlsrpt.ReasonBlankBeforeColon, line)
 	}
 	switch name {
 	case "version":
@@ -93,11 +95,11 @@ func (p *parser) line(n int, line string) error {
 
 func (p *parser) takeVersion(n int, line, value string) error {
 	if p.version {
-		p.problem(n, reasonDuplicate, line)
+		p.problem(n, tlsrpt.ReasonDuplicateField, line)
 		return nil
 	}
 	if value != policyVersion {
-		return lineError(n, reasonBadVersion, line)
+		return lineError(n, tlsrpt.ReasonBadVersion, line)
 	}
 	p.version = true
 	return nil
@@ -105,7 +107,7 @@ func (p *parser) takeVersion(n int, line, value string) error {
 
 func (p *parser) takeMode(n int, line, value string) error {
 	if p.policy.Mode != "" {
-		p.problem(n, reasonDuplicate, line)
+		p.problem(n, tlsrpt.ReasonDuplicateField, line)
 		return nil
 	}
 	switch value {
@@ -116,30 +118,30 @@ func (p *parser) takeMode(n int, line, value string) error {
 	case string(ModeNone):
 		p.policy.Mode = ModeNone
 	default:
-		return lineError(n, reasonBadMode, line)
+		return lineError(n, tlsrpt.ReasonBadMode, line)
 	}
 	return nil
 }
 
 func (p *parser) takeMaxAge(n int, line, value string) error {
 	if p.maxAge {
-		p.problem(n, reasonDuplicate, line)
+		p.problem(n, tlsrpt.ReasonDuplicateField, line)
 		return nil
 	}
 	if value == "" || len(value) > 10 { // 1*10(DIGIT)
-		return lineError(n, reasonBadMaxAge, line)
+		return lineError(n, tlsrpt.ReasonBadMaxAge, line)
 	}
 	var seconds time.Duration
 	for i := 0; i < len(value); i++ {
 		if value[i] < '0' || value[i] > '9' {
-			return lineError(n, reasonBadMaxAge, line)
+			return lineError(n, tlsrpt.ReasonBadMaxAge, line)
 		}
 		seconds = 10*seconds + time.Duration(value[i]-'0')
 	}
 	if seconds > maxMaxAge/time.Second {
 		// The grammar allows more digits than the maximum has (erratum 7282), and
 		// to refuse the policy would leave the mail unprotected (AMB-12).
-		p.problem(n, reasonMaxAgeCapped, line)
+		p.problem(n, tlsrpt.ReasonMaxAgeCapped, line)
 		seconds = maxMaxAge / time.Second
 	}
 	p.maxAge = true
@@ -151,31 +153,31 @@ func (p *parser) takeMX(n int, line, value string) {
 	switch {
 	case !isPattern(value):
 		if p.badMX == nil {
-			p.badMX = lineError(n, reasonBadMX, line)
+			p.badMX = lineError(n, tlsrpt.ReasonBadMX, line)
 		}
-		p.problem(n, reasonBadMX, line)
+		p.problem(n, tlsrpt.ReasonBadMX, line)
 		return
 	case len(p.mx) == maxMX:
 		if !p.skippedMX {
 			p.skippedMX = true
-			p.problem(n, reasonTooManyMX, line)
+			p.problem(n, tlsrpt.ReasonTooManyMX, line)
 		}
 		return
 	case isAddress(value):
-		p.problem(n, reasonMXAddress, line)
+		p.problem(n, tlsrpt.ReasonAddress, line)
 	}
-	p.mx = append(p.mx, p.own(lowerCase(value), value))
+	p.mx = append(p.mx, p.own(dnsname.Lower(value), value))
 }
 
 func (p *parser) takeExtension(n int, line, name, value string) {
 	ext := p.policy.Extensions
 	switch {
 	case slices.ContainsFunc(ext, func(e Extension) bool { return e.Name == name }):
-		p.problem(n, reasonDuplicate, line)
+		p.problem(n, tlsrpt.ReasonDuplicateField, line)
 	case !isExtensionValue(value):
-		p.problem(n, reasonBadLine, line)
+		p.problem(n, tlsrpt.ReasonBadLine, line)
 	case len(ext) == maxExtensions:
-		p.problem(n, reasonTooManyExtensions, line)
+		p.problem(n, tlsrpt.ReasonTooManyExtensions, line)
 	default:
 		p.policy.Extensions = append(ext, Extension{Name: p.own(name, name), Value: p.own(value, value)})
 	}
@@ -189,15 +191,15 @@ func (p *parser) missing(text string) error {
 		first, _, _ := strings.Cut(start, "\n")
 		return &ParseError{Reason: instead(start), Text: strings.Clone(clean(strings.TrimSuffix(first, "\r")))}
 	case p.policy.Mode == "":
-		return &ParseError{Reason: reasonMissingMode}
+		return &ParseError{Reason: tlsrpt.ReasonMissingMode}
 	case !p.maxAge:
-		return &ParseError{Reason: reasonMissingMaxAge}
+		return &ParseError{Reason: tlsrpt.ReasonMissingMaxAge}
 	case len(p.mx) > 0 || p.policy.Mode == ModeNone: // RFC 8461, section 3.2
 		return nil
 	case p.badMX != nil:
 		return p.badMX
 	}
-	return &ParseError{Reason: reasonMissingMX}
+	return &ParseError{Reason: tlsrpt.ReasonMissingMX}
 }
 
 // instead names what is served where a text without a version line is not even
@@ -205,16 +207,16 @@ func (p *parser) missing(text string) error {
 func instead(start string) string {
 	switch {
 	case start == "":
-		return reasonEmpty
+		return tlsrpt.ReasonEmptyPolicy
 	case strings.HasPrefix(start, "\xFF\xFE"), strings.HasPrefix(start, "\xFE\xFF"), // its byte order marks
 		strings.IndexByte(start[:min(2, len(start))], 0) >= 0:
-		return reasonUTF16
+		return tlsrpt.ReasonUTF16
 	case start[0] == '<':
-		return reasonHTML
+		return tlsrpt.ReasonHTML
 	case start[0] == '{', start[0] == '[':
-		return reasonJSON
+		return tlsrpt.ReasonJSON
 	}
-	return reasonMissingVersion
+	return tlsrpt.ReasonMissingVersion
 }
 
 // own returns s, which may be part of the text, as something the policy may keep.
@@ -244,7 +246,7 @@ func (p *parser) finalProblems() []Problem {
 	if p.moreProblems == 0 {
 		return p.problems
 	}
-	return append(p.problems, Problem{Reason: reasonMore, Text: strconv.Itoa(p.moreProblems) + " more"})
+	return append(p.problems, Problem{Reason: tlsrpt.ReasonMoreProblems, Text: strconv.Itoa(p.moreProblems) + " more"})
 }
 
 func lineError(n int, reason, line string) *ParseError {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/strictmx/strictmx/tlsrpt"
 )
 
 const (
@@ -37,7 +39,7 @@ func ParsePolicy(text string) (*Policy, error) {
 // to be kept as a whole: then all that is cut from it costs no memory of its own.
 func parsePolicy(text string) (*Policy, error) {
 	if len(text) > maxPolicyBytes {
-		return nil, &ParseError{Reason: reasonTooLarge}
+		return nil, &ParseError{Reason: tlsrpt.ReasonPolicyTooLarge}
 	}
 	p := parser{whole: len(text) <= maxKeptBytes}
 	if err := p.parse(text); err != nil {

@@ -49,36 +49,6 @@ type ParseError struct {
 	Text   string // the line, cleaned and cut; for display alone
 }
 
-const (
-	reasonBadRecord         = "bad-record"
-	reasonMissingID         = "missing-id"
-	reasonBadID             = "bad-id"
-	reasonEmpty             = "empty-policy"
-	reasonTooLarge          = "policy-too-large"
-	reasonUTF16             = "utf-16"
-	reasonHTML              = "html"
-	reasonJSON              = "json"
-	reasonMissingVersion    = "missing-version"
-	reasonMissingMode       = "missing-mode"
-	reasonMissingMaxAge     = "missing-max-age"
-	reasonMissingMX         = "missing-mx"
-	reasonBadVersion        = "bad-version"
-	reasonBadMode           = "bad-mode"
-	reasonBadMaxAge         = "bad-max-age"
-	reasonBadMX             = "bad-mx"
-	reasonBadLine           = "bad-line"
-	reasonDuplicate         = "duplicate-field"
-	reasonTooManyMX         = "too-many-mx"
-	reasonTooManyExtensions = "too-many-extensions"
-	reasonMaxAgeCapped      = "max-age-capped"
-	reasonMXAddress         = "mx-ip-address"
-	reasonByteOrderMark     = "byte-order-mark"
-	reasonBlankLine         = "blank-line"
-	reasonIndented          = "indented-line"
-	reasonBlankBeforeColon  = "blank-before-colon"
-	reasonMore              = "more-problems"
-)
-
 // Error is one line of printable ASCII.
 func (e *ParseError) Error() string {
 	b := make([]byte, 0, 64+2*len(e.Text))

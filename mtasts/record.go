@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/strictmx/strictmx/internal/tagvalue"
+	"github.com/strictmx/strictmx/tlsrpt"
 )
 
 const (
@@ -35,21 +36,21 @@ func ParseRecord(txt string) (Record, error) {
 				continue
 			}
 			if !tagvalue.Alphanumeric(value, maxID) {
-				return Record{}, recordError(reasonBadID, txt)
+				return Record{}, recordError(tlsrpt.ReasonBadID, txt)
 			}
 			r.ID = value
 		case slices.ContainsFunc(r.Extensions, func(e Extension) bool { return e.Name == name }):
 		case !tagvalue.Name(name) || !tagvalue.Value(value):
-			return Record{}, recordError(reasonBadRecord, txt)
+			return Record{}, recordError(tlsrpt.ReasonBadRecord, txt)
 		case len(r.Extensions) < maxExtensions:
 			r.Extensions = append(r.Extensions, Extension{Name: name, Value: value})
 		}
 	}
 	switch {
 	case s.Err() != nil:
-		return Record{}, recordError(reasonBadRecord, txt)
+		return Record{}, recordError(tlsrpt.ReasonBadRecord, txt)
 	case r.ID == "":
-		return Record{}, recordError(reasonMissingID, txt)
+		return Record{}, recordError(tlsrpt.ReasonMissingID, txt)
 	}
 	r.ID = strings.Clone(r.ID) // it is kept as long as the policy; the rest of the text need not be
 	return r, nil

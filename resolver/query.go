@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 
 	"github.com/miekg/dns"
+
+	"github.com/strictmx/strictmx/internal/dnsname"
 )
 
 const (
@@ -88,18 +90,11 @@ func sameQuestion(a, b []byte) bool {
 	for i := range a {
 		x, y := a[i], b[i]
 		if i < name {
-			x, y = lower(x), lower(y)
+			x, y = dnsname.LowerByte(x), dnsname.LowerByte(y)
 		}
 		if x != y {
 			return false
 		}
 	}
 	return true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + 'a' - 'A'
-	}
-	return c
 }

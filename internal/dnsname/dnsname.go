@@ -49,7 +49,7 @@ func canonical(name string, limit int) (string, error) {
 		return "", ErrAddress
 	}
 	name = strings.TrimSuffix(name, ".")
-	if !isASCII(name) {
+	if !IsASCII(name) {
 		if len(name) > 4*maxName || !utf8.ValidString(name) { // no name whose A-labels fit is longer
 			return "", ErrInvalid
 		}
@@ -57,7 +57,7 @@ func canonical(name string, limit int) (string, error) {
 			return "", ErrInvalid
 		}
 	}
-	name = lower(name)
+	name = Lower(name)
 	if err = check(name, limit); err != nil {
 		return "", err
 	}
@@ -107,16 +107,15 @@ func check(name string, limit int) error {
 	return nil
 }
 
-// lower maps A to Z alone: the case folding of Unicode knows letters outside
-// ASCII that fold into it, such as the Kelvin sign.
-func lower(s string) string {
+// Lower maps A to Z alone: the case folding of Unicode knows letters outside
+// ASCII that fold into it, such as the Kelvin sign. A string that has none of
+// them is returned as it is.
+func Lower(s string) string {
 	for i := 0; i < len(s); i++ {
 		if 'A' <= s[i] && s[i] <= 'Z' {
 			b := []byte(s)
 			for ; i < len(b); i++ {
-				if 'A' <= b[i] && b[i] <= 'Z' {
-					b[i] += 'a' - 'A'
-				}
+				b[i] = LowerByte(b[i])
 			}
 			return string(b)
 		}
@@ -124,7 +123,32 @@ func lower(s string) string {
 	return s
 }
 
-func isASCII(s string) bool {
+// LowerByte is Lower for one byte.
+func LowerByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+// EqualFold compares as DNS does: A to Z alone have two cases.
+func EqualFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	if a == b {
+		return true
+	}
+	for i := 0; i < len(a); i++ {
+		if LowerByte(a[i]) != LowerByte(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// IsASCII reports whether s has no byte above 127.
+func IsASCII(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= 0x80 {
 			return false
