@@ -19,8 +19,8 @@ import (
 // transport is the one that a Client has by default, led into the world. Where a
 // host hangs on purpose, patience only costs time.
 func transport(w *strictmxtest.World, patience time.Duration) *http.Transport {
-	tr := mtasts.NewTransport(w.Resolver())
-	tr.DialContext = w.DialContext
+	tr := mtasts.NewTransport(nil)
+	tr.DialContext = (&resolver.Dialer{Resolver: patient(w), Timeout: 10 * time.Second, Dial: w.DialContext}).DialContext
 	tr.TLSClientConfig.RootCAs = w.Roots()
 	if patience > 0 {
 		tr.ResponseHeaderTimeout, tr.TLSHandshakeTimeout = patience, patience
@@ -28,10 +28,15 @@ func transport(w *strictmxtest.World, patience time.Duration) *http.Transport {
 	return tr
 }
 
+// patient is a resolver that a slow machine, which loses packets, does not stop.
+func patient(w *strictmxtest.World) *resolver.Client {
+	r := w.Resolver()
+	r.Timeout, r.Attempts = 2*time.Second, 5
+	return r
+}
+
 func newClient(t testing.TB, w *strictmxtest.World, patience time.Duration) *mtasts.Client {
-	res := w.Resolver()
-	res.Timeout = 10 * time.Second
-	c := &mtasts.Client{Resolver: res, Transport: transport(w, patience)}
+	c := &mtasts.Client{Resolver: patient(w), Transport: transport(w, patience)}
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -155,11 +160,10 @@ func TestEveryFaultOfDNS(t *testing.T) {
 	w := strictmxtest.New(t)
 	for i, f := range strictmxtest.DNSFaults() {
 		t.Run(f.String(), func(t *testing.T) {
-			res := w.Resolver()
-			res.Timeout = 10 * time.Second
+			res := patient(w)
 			switch f {
 			case strictmxtest.NoAnswer, strictmxtest.WrongID, strictmxtest.WrongQuestion:
-				res.Timeout = 100 * time.Millisecond
+				res.Timeout, res.Attempts = 100*time.Millisecond, 1
 			}
 			c := &mtasts.Client{Resolver: res, Transport: transport(w, 0)}
 			defer c.Close()
