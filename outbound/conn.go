@@ -33,6 +33,10 @@ func (c *Conn) ConnectionState() (tls.ConnectionState, bool) {
 	return tls.ConnectionState{}, false
 }
 
+// LocalName is our name for EHLO, as [Enforcer].LocalName has it: a client that
+// says another is a stranger to the host that Connect has just talked to.
+func (c *Conn) LocalName() string { return c.Session.plan.enforcer.localName(c) }
+
 // Read reads from the connection.
 func (c *Conn) Read(p []byte) (int, error) {
 	c.mu.Lock()

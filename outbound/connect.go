@@ -23,7 +23,8 @@ const (
 // Connect makes a connection that is as safe as the policies ask. It dials,
 // reads the greeting, says EHLO and STARTTLS, shakes hands and judges. On the
 // Conn it returns a greeting of its own can be read, and an SMTP client begins
-// with that and its EHLO, as on any new connection, without a thought of TLS.
+// with that and its EHLO, as on any new connection, without a thought of TLS;
+// it should say the name there that Connect said, which is [Conn.LocalName].
 // Where TLS failed and nothing asks for it, the Conn is in clear, if need be on
 // a second connection, for which Connect calls dial again.
 //

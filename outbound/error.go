@@ -35,6 +35,9 @@ type Error struct {
 
 	wanted string // what would have been good enough; "" where no policy refused
 	policy string // which policy said so, and how old it is
+	plan   *Plan  // what held; nil where it did not come to one
+	level  Level  // of the session, where a host failed after it
+	text   string // the host's own words, where it answered a command
 }
 
 // Temporary reports whether the mail should be tried again later.
@@ -47,16 +50,32 @@ func (e *Error) Unwrap() error { return e.Err }
 // what was found, what was wanted, and what says so.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "outbound: %s", cut(e.Domain))
-	if e.Host != "" {
-		fmt.Fprintf(&b, " via %s", cut(e.Host))
+	b.WriteString("outbound: ")
+	if e.Domain != "" {
+		b.WriteString(cut(e.Domain))
+		if e.Host != "" {
+			b.WriteString(" via " + cut(e.Host))
+		}
+		b.WriteString(": ")
 	}
-	fmt.Fprintf(&b, ": %d %d.%d.%d", e.Code, e.EnhancedCode[0], e.EnhancedCode[1], e.EnhancedCode[2])
+	fmt.Fprintf(&b, "%d %d.%d.%d", e.Code, e.EnhancedCode[0], e.EnhancedCode[1], e.EnhancedCode[2])
+	if reason := e.reason(); reason != "" {
+		b.WriteString(": " + reason)
+	}
+	return clean(b.String(), maxErrorText)
+}
+
+// reason is the error without who and which code.
+func (e *Error) reason() string {
+	var b strings.Builder
 	if found := describe(e.Outcomes); found != "" {
-		fmt.Fprintf(&b, ": found %s", found)
+		fmt.Fprintf(&b, "found %s", found)
 	}
 	if e.Err != nil {
-		fmt.Fprintf(&b, ": %s", cut(e.Err.Error()))
+		if b.Len() > 0 {
+			b.WriteString(": ")
+		}
+		b.WriteString(cut(e.Err.Error()))
 	}
 	if e.wanted != "" {
 		fmt.Fprintf(&b, "; wanted %s", e.wanted)
@@ -64,7 +83,7 @@ func (e *Error) Error() string {
 	if e.policy != "" {
 		fmt.Fprintf(&b, "; %s", e.policy)
 	}
-	return clean(b.String(), maxErrorText)
+	return b.String()
 }
 
 // LogValue shows the parts of the error as attributes.
@@ -108,7 +127,7 @@ var (
 
 // fail returns the error for a host, or for the domain where host is "".
 func (p *Plan) fail(host string, s status, err error) *Error {
-	return &Error{Domain: p.name(), Host: host, Code: s.code, EnhancedCode: s.enhanced, Err: err}
+	return &Error{Domain: p.name(), Host: host, Code: s.code, EnhancedCode: s.enhanced, Err: err, plan: p}
 }
 
 // refusal returns the error for a host that does not satisfy what is demanded.

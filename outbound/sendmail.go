@@ -45,13 +45,13 @@ func (d *Dialer) SendMail(ctx context.Context, env Envelope, msg []byte) []Recei
 		var s status
 		var err error
 		if rcpt.address, s, err = parseRecipient(to); err != nil {
-			rcpt.settle(receiptOf(deny(to, s, err)))
+			rcpt.settle(deny(to, s, err).Receipt())
 			continue
 		}
 		domain := rcpt.address.domain
 		receipts[i].Domain = domain
 		if fromErr != nil {
-			rcpt.settle(receiptOf(deny(domain, badSender, fromErr)))
+			rcpt.settle(deny(domain, badSender, fromErr).Receipt())
 			continue
 		}
 		j := byDomain[domain]
@@ -108,7 +108,7 @@ func (d *Dialer) deliverAll(ctx context.Context, env Envelope, from mailbox, job
 			defer func() { // R20: a panic in a hook of the caller's costs nobody a Receipt
 				if p := recover(); p != nil {
 					err := fmt.Errorf("a hook panicked: %v", p)
-					j.settle(receiptOf(deny(j.domain, later, err)))
+					j.settle(deny(j.domain, later, err).Receipt())
 				}
 			}()
 			out := &outgoing{message: m, from: from, requireTLS: env.RequireTLS}
@@ -125,25 +125,20 @@ func (d *Dialer) deliverAll(ctx context.Context, env Envelope, from mailbox, job
 // deliver walks the hosts of a domain until each recipient has a Receipt.
 func (d *Dialer) deliver(ctx context.Context, env Envelope, j *job, m *outgoing) {
 	dl := Delivery{Domain: j.domain, RequireTLS: env.RequireTLS, TLSRequiredNo: env.TLSRequiredNo, Report: env.Report}
-	var worst Receipt
+	var errs []error
 	for conn, err := range d.Conns(ctx, dl) {
-		var v Receipt
 		if err == nil {
-			v = handOver(ctx, conn, j, m)
-		} else if e, ok := errors.AsType[*Error](err); ok {
-			v = receiptOf(e)
+			err = handOver(ctx, conn, j, m).Err
 		}
 		if len(j.pending) == 0 {
 			return
 		}
-		if v.weight() > worst.weight() {
-			worst = v
-		}
+		errs = append(errs, err)
 	}
-	if worst.Err == nil { // Conns promises an error, and a Receipt is too dear to rely on it
-		worst = receiptOf(deny(j.domain, later, errUntried))
+	if len(errs) == 0 { // Conns promises an error, and a Receipt is too dear to rely on it
+		errs = append(errs, deny(j.domain, later, errUntried))
 	}
-	j.settle(worst)
+	j.settle(Verdict(errs).Receipt())
 }
 
 var errUntried = errors.New("no host was tried")
@@ -156,7 +151,7 @@ func handOver(ctx context.Context, conn *Conn, j *job, m *outgoing) Receipt {
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // ends any read or write
 	defer stop()
 	c := newSMTPClient(ctx, conn)
-	command, r, err := c.hello(conn.Session.plan.enforcer.localName(conn))
+	command, r, err := c.hello(conn.LocalName())
 	switch {
 	case err != nil:
 		return c.lost(broken, err)
@@ -225,8 +220,7 @@ func tooMany(v Receipt, r reply) Receipt {
 	e, _ := errors.AsType[*Error](v.Err)
 	soft := *e
 	soft.Code, soft.EnhancedCode = 452, [3]int{4, 5, 3}
-	v.Code, v.EnhancedCode, v.Err = soft.Code, soft.EnhancedCode, &soft
-	return v
+	return soft.Receipt()
 }
 
 // data sends the message to those whom the host took.

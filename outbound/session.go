@@ -25,7 +25,9 @@ const (
 	// Encrypted: TLS, with whoever answered.
 	Encrypted
 	// Verified: TLS 1.2 or later with a host that proved to be Host. Whether Host
-	// speaks for the domain is what [Session.Named] says.
+	// speaks for the domain is what [Session.Named] says: the host of a domain
+	// without a policy may well prove its own name, and nobody has vouched for
+	// it being the domain's.
 	Verified
 )
 
@@ -67,6 +69,9 @@ type peer struct {
 // Host returns the host that the session is with: a name in A-labels, or an
 // address. It is also the name for SNI and in the certificate.
 func (s *Session) Host() string { return s.host }
+
+// Plan returns the Plan that the session is of: what holds for the domain.
+func (s *Session) Plan() *Plan { return s.plan }
 
 // Named reports whether a policy of the domain, in mode enforce or testing,
 // names Host as one of its MX hosts.

@@ -39,22 +39,23 @@ func newSMTPClient(ctx context.Context, conn *Conn) *smtpClient {
 
 // fail is the error of a session that ended here.
 func (c *smtpClient) fail(s status, err error) *Error {
-	return c.conn.Session.plan.fail(c.conn.Session.host, s, err)
+	e := c.conn.Session.plan.fail(c.conn.Session.host, s, err)
+	e.level = c.conn.Session.Level()
+	return e
 }
 
 // verdict is the Receipt for what the server said.
 func (c *smtpClient) verdict(command string, r reply) Receipt {
-	v := Receipt{Host: c.conn.Session.host, Level: c.conn.Session.Level(), Code: r.code}
-	v.EnhancedCode, v.Text = r.words()
+	plan, level := c.conn.Session.plan, c.conn.Session.Level()
+	enhanced, text := r.words()
 	if r.code/100 == 2 {
-		return v
+		return Receipt{Host: c.conn.Session.host, Level: level, Code: r.code, EnhancedCode: enhanced, Text: text}.of(plan)
 	}
 	// A "no" from a host that has not proved itself is not believed for good
 	// while the domain asks for proof (R12).
-	s := r.status(v.Level != Verified && c.conn.Session.plan.holdsEnforce())
-	v.Code, v.EnhancedCode = s.code, s.enhanced
-	v.Err = c.fail(s, r.refusal(command))
-	return v
+	e := c.fail(r.status(level != Verified && plan.holdsEnforce()), r.refusal(command))
+	e.text = text
+	return e.Receipt()
 }
 
 // lost is the Receipt for a connection that broke, or a refusal of our own.
@@ -62,9 +63,7 @@ func (c *smtpClient) lost(s status, err error) Receipt {
 	if ended := ended(c.ctx); s == broken && ended != nil { // which is why
 		err = ended
 	}
-	v := receiptOf(c.fail(s, err))
-	v.Level = c.conn.Session.Level()
-	return v
+	return c.fail(s, err).Receipt()
 }
 
 // ended is the error of ctx, also where its deadline is the connection's and that

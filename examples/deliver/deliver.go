@@ -1,15 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net"
 	"net/http"
 	"net/smtp"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -39,14 +36,13 @@ type sender struct {
 	policies *mtasts.Client
 	dialer   *outbound.Dialer
 	events   recorder
-	name     string // ours, in EHLO
 }
 
 func newSender(n network, name string, timeout time.Duration) *sender {
 	if n.resolver == nil {
 		n.resolver = new(resolver.Client)
 	}
-	s := &sender{name: name}
+	s := new(sender)
 	s.policies = &mtasts.Client{Resolver: n.resolver, Transport: n.transport}
 	s.dialer = &outbound.Dialer{
 		Enforcer: &outbound.Enforcer{
@@ -78,7 +74,7 @@ func (s *sender) try(ctx context.Context, to []string) []outbound.Receipt {
 		if !seen[domain] {
 			seen[domain] = true
 			r := s.tryDomain(ctx, domain)
-			r.Recipient = domain
+			r.Recipient, r.Domain = domain, domain
 			receipts = append(receipts, r)
 		}
 	}
@@ -86,45 +82,32 @@ func (s *sender) try(ctx context.Context, to []string) []outbound.Receipt {
 }
 
 func (s *sender) tryDomain(ctx context.Context, domain string) outbound.Receipt {
-	var failed outbound.Receipt
+	var errs []error
 	for conn, err := range s.dialer.Conns(ctx, outbound.Delivery{Domain: domain}) {
 		if err == nil {
-			if err = greet(ctx, conn, s.name); err == nil {
-				return outbound.Receipt{Host: conn.Session.Host(), Level: conn.Session.Level(), Code: 250}
-			}
+			err = greet(ctx, conn)
 		}
-		// A host that may do better later is the domain's hope.
-		if r := receipt(domain, err); failed.Err == nil || !failed.Temporary() {
-			failed = r
+		if err == nil {
+			session, plan := conn.Session, conn.Session.Plan()
+			return outbound.Receipt{Host: session.Host(), Level: session.Level(), Code: 250, Policy: plan.Result(), Cause: plan.Cause()}
 		}
+		errs = append(errs, err)
 	}
-	return failed
+	return outbound.Verdict(errs).Receipt()
 }
 
 // greet says EHLO and QUIT.
-func greet(ctx context.Context, conn *outbound.Conn, name string) error {
+func greet(ctx context.Context, conn *outbound.Conn) error {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })() // ends any read or write
 	c, err := smtp.NewClient(conn, conn.Session.Host())
 	if err != nil {
 		return err
 	}
-	if name == "" {
-		name, _ = os.Hostname()
-	}
-	if err := c.Hello(cmp.Or(name, "localhost")); err != nil {
+	if err := c.Hello(conn.LocalName()); err != nil {
 		return err
 	}
 	return c.Quit()
-}
-
-// receipt makes a Receipt of an error of Conns, or of one of the SMTP client's.
-func receipt(domain string, err error) outbound.Receipt {
-	if e, ok := errors.AsType[*outbound.Error](err); ok {
-		return outbound.Receipt{Host: e.Host, Code: e.Code, EnhancedCode: e.EnhancedCode, Err: err}
-	}
-	e := &outbound.Error{Domain: domain, Code: 451, EnhancedCode: [3]int{4, 4, 2}, Err: err}
-	return outbound.Receipt{Code: e.Code, EnhancedCode: e.EnhancedCode, Err: e}
 }
 
 func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }

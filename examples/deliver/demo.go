@@ -146,7 +146,7 @@ func demo(ctx context.Context, o options, stdout, stderr io.Writer) int {
 		receipts[i].Recipient = all[i].want.to
 	}
 	s.events.sort(to)
-	rows := s.rows(ctx, receipts, o.dryRun)
+	rows := s.rows(receipts, o.dryRun)
 	if err := s.report(o, rows, receipts, stdout, stderr); err != nil {
 		return fail(stderr, exitOutput, err)
 	}

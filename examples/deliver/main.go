@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	s := newSender(n, o.helo, o.timeout)
 	defer s.policies.Close()
 	receipts := s.deliver(ctx, o, o.from, o.to, msg)
-	if err := s.report(o, s.rows(ctx, receipts, o.dryRun), receipts, stdout, stderr); err != nil {
+	if err := s.report(o, s.rows(receipts, o.dryRun), receipts, stdout, stderr); err != nil {
 		return fail(stderr, exitOutput, err)
 	}
 	line, status := summary(receipts, len(s.events.all()), o.dryRun)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,10 +20,10 @@ type row struct{ to, policy, host, outcome, reported string }
 func (r row) cells() []string { return []string{r.to, r.policy, r.host, r.outcome, r.reported} }
 
 // rows tells what became of a message, or of a dry run.
-func (s *sender) rows(ctx context.Context, receipts []outbound.Receipt, dryRun bool) []row {
+func (s *sender) rows(receipts []outbound.Receipt, dryRun bool) []row {
 	var rows []row
 	for _, r := range receipts {
-		line := s.row(ctx, r)
+		line := s.row(r)
 		if dryRun {
 			line.outcome = ready(line.outcome)
 		}
@@ -36,20 +35,16 @@ func (s *sender) rows(ctx context.Context, receipts []outbound.Receipt, dryRun b
 // ready is what a dry run says of a host that would get the message.
 func ready(outcome string) string { return strings.Replace(outcome, "delivered", "ready", 1) }
 
-// row tells a Receipt. The policy comes out of the client's memory, where the
-// delivery left it.
-func (s *sender) row(ctx context.Context, r outbound.Receipt) row {
-	line := row{to: r.Recipient, policy: "unknown", host: cmp.Or(r.Host, "-"), outcome: outcome(r)}
-	domain := domainOf(r.Recipient)
-	if result, err := s.policies.Lookup(ctx, domain); err == nil {
-		domain = cmp.Or(result.Domain, domain)
-		line.policy = string(result.Cause()) // why nothing is enforced, or "testing", or "none"
-		if result.Policy != nil {
-			line.policy = string(result.Policy.Mode)
-		}
+// row tells a Receipt. Where there is no policy, its column says why.
+func (s *sender) row(r outbound.Receipt) row {
+	policy := string(r.Cause)
+	if r.Policy.Policy != nil {
+		policy = string(r.Policy.Policy.Mode)
 	}
-	line.reported = reported(domain, s.events.all())
-	return line
+	return row{
+		to: r.Recipient, policy: cmp.Or(policy, "unknown"), host: cmp.Or(r.Host, "-"),
+		outcome: outcome(r), reported: reported(r.Domain, s.events.all()),
+	}
 }
 
 func outcome(r outbound.Receipt) string {

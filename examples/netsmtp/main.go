@@ -48,7 +48,7 @@ func send(ctx context.Context, e *outbound.Enforcer, dial dialer, domain, host, 
 		return err
 	}
 	defer client.Close()
-	if err := client.Hello(e.LocalName); err != nil {
+	if err := client.Hello(conn.LocalName()); err != nil {
 		return err
 	}
 	if err := client.Mail(from); err != nil {
