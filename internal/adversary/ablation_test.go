@@ -3,8 +3,6 @@
 package adversary
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/strictmx/strictmx/internal/ablation"
@@ -56,7 +54,7 @@ func TestAblation(t *testing.T) {
 		ablation.Switch(m.rule)
 		var found *oracle
 		total := simulate(t, m.layer, 1, m.within, func(o *oracle) bool {
-			if slices.ContainsFunc(o.broken, func(b string) bool { return strings.HasPrefix(b, m.by+":") }) {
+			if o.broke(m.by) {
 				found = o
 			}
 			return found != nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/strictmx/strictmx/mtasts"
+	"github.com/strictmx/strictmx/outbound"
 )
 
 var (
@@ -128,10 +129,29 @@ func TestAdversary(t *testing.T) {
 			}
 			continue
 		}
-		for _, c := range []mtasts.Cause{"", mtasts.CauseAbsent, mtasts.CauseFailed, mtasts.CauseIndeterminate, mtasts.CauseLapsed, mtasts.CauseNone, mtasts.CauseTesting} {
-			if n >= 1000 && total.causes[c] == 0 {
-				t.Errorf("%v: nothing was delivered with cause %q: the simulation proves nothing", l, c)
-			}
+		if n >= 1000 {
+			total.provesSomething(t, l)
 		}
+	}
+}
+
+// provesSomething checks that mail was delivered for every reason that there is.
+func (s *stats) provesSomething(t *testing.T, l layer) {
+	causes := []mtasts.Cause{"", mtasts.CauseAbsent, mtasts.CauseFailed, mtasts.CauseIndeterminate, mtasts.CauseLapsed, mtasts.CauseNone, mtasts.CauseTesting}
+	for _, c := range causes {
+		if s.causes[c] == 0 {
+			t.Errorf("%v: no answer with cause %q: the simulation proves nothing", l, c)
+		}
+	}
+	if l != layerDelivery {
+		return
+	}
+	for _, c := range append(causes, outbound.CauseException) {
+		if s.delivered[c] == 0 {
+			t.Errorf("%v: no delivery with cause %q: the simulation proves nothing", l, c)
+		}
+	}
+	if s.held == 0 {
+		t.Errorf("%v: no mail was held back: the simulation proves nothing", l)
 	}
 }

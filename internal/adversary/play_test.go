@@ -204,7 +204,15 @@ func (o *oracle) until(m moment) time.Duration {
 	switch m {
 	case momentExpiry:
 		if k != nil {
-			at = min(k.expires(), now+8*day)
+			longest := 8 * day
+			if o.s.layer == layerDelivery {
+				longest = 2 * day
+			}
+			at = min(k.expires(), now+longest)
+		}
+	case momentLastHour:
+		if k != nil && k.expires() < now+8*day {
+			at = k.expires() - 40*time.Minute
 		}
 	case momentRenewal:
 		if k != nil {

@@ -95,7 +95,8 @@ func (j junk) String() string { return [...]string{"absent", "policies", "hogs"}
 type moment uint8
 
 const (
-	momentExpiry moment = iota
+	momentExpiry   moment = iota
+	momentLastHour        // before it
 	momentRenewal
 	momentBackOffEnd
 	momentAbsenceEnd
@@ -105,7 +106,7 @@ const (
 )
 
 func (m moment) String() string {
-	return [...]string{"expiry", "renewal", "end of back-off", "end of absence", "end of silence", "midnight"}[m]
+	return [...]string{"expiry", "last hour", "renewal", "end of back-off", "end of absence", "end of silence", "midnight"}[m]
 }
 
 func newSchedule(l layer, seed uint64) *schedule {
@@ -156,7 +157,10 @@ func (s *schedule) drift(d dice) {
 		s.add(d, move{kind: moveMoment, moment: moment(d.IntN(int(moments))), every: d.between(-time.Minute, 10*time.Second)}, deliver)
 	case p < 58:
 		jump := pick(d, time.Minute, 5*time.Minute, 11*time.Minute, time.Hour, 9*time.Hour, 27*time.Hour, 8*day)
-		if d.chance(4) {
+		switch {
+		case s.layer == layerDelivery: // long waits are the other layer's
+			jump = min(jump, 27*time.Hour)
+		case d.chance(4):
 			jump = 33 * day // what is not used any more
 		}
 		s.add(d, move{kind: moveJump, every: jump}, deliver)
