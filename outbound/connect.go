@@ -113,7 +113,7 @@ func (s *Session) startTLS(t *talk, greeting reply) (attempt, error) {
 var (
 	heloOnly    = []tlsrpt.Failure{{Type: tlsrpt.STARTTLSNotSupported, Reason: tlsrpt.ReasonEHLORefused}}
 	injected    = []tlsrpt.Failure{{Type: tlsrpt.ValidationFailure, Reason: tlsrpt.ReasonPlaintextInjection}}
-	errInjected = errors.New("bytes in clear came after the reply to STARTTLS")
+	errInjected = own("bytes in clear came after the reply to STARTTLS")
 )
 
 func (s *Session) shakeHands(t *talk) attempt {

@@ -163,6 +163,6 @@ func (e *Enforcer) observe(event tlsrpt.Event) {
 // recovered makes an error of a panic in a function that a caller supplied.
 func recovered(err *error, hook string) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("%s panicked: %v", hook, r)
+		*err = because{hook + " panicked", fmt.Errorf("%v", r)}
 	}
 }

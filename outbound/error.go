@@ -47,7 +47,7 @@ func (e *Error) Temporary() bool { return e.Code < 500 }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Error is one line of printable ASCII, at most 512 octets: who was refused,
-// what was found, what was wanted, and what says so.
+// what was found, what was wanted, and what says so. What others said is quoted.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("outbound: ")
@@ -75,7 +75,7 @@ func (e *Error) reason() string {
 		if b.Len() > 0 {
 			b.WriteString(": ")
 		}
-		b.WriteString(cut(e.Err.Error()))
+		b.WriteString(explain(e.Err))
 	}
 	if e.wanted != "" {
 		fmt.Fprintf(&b, "; wanted %s", e.wanted)

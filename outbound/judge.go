@@ -3,7 +3,6 @@ package outbound
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -102,7 +101,7 @@ func (s *Session) weigh(cs tls.ConnectionState) (Level, []tlsrpt.Failure, error)
 	return Verified, nil, nil
 }
 
-var errNoTLS = errors.New("the connection is not in TLS")
+var errNoTLS = own("the connection is not in TLS")
 
 // attempt is how far a session came.
 type attempt struct {

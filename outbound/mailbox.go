@@ -15,9 +15,9 @@ import (
 const maxPath = 254
 
 var (
-	errSyntax    = errors.New("not a mail address: want local@domain")
-	errBareIP    = errors.New("an IP address is no mail domain; an address literal stands in brackets (RFC 5321, section 4.1.3)")
-	errNotDomain = errors.New("the part after the @ is no domain name")
+	errSyntax    = own("not a mail address: want local@domain")
+	errBareIP    = own("an IP address is no mail domain; an address literal stands in brackets (RFC 5321, section 4.1.3)")
+	errNotDomain = own("the part after the @ is no domain name")
 )
 
 // mailbox is a mail address that is safe to put on the wire.

@@ -2,7 +2,6 @@ package outbound
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -70,8 +69,8 @@ func (p *Plan) learn(ctx context.Context, ask func(Policies, context.Context, st
 
 // What Enforcer.Defer waits for (R30).
 var (
-	errLapsed        = errors.New("the last policy expired lately and nothing authentic ended it: waiting for a new one")
-	errIndeterminate = errors.New("DNS did not say whether there is a policy: waiting for an answer")
+	errLapsed        = own("the last policy expired lately and nothing authentic ended it: waiting for a new one")
+	errIndeterminate = own("DNS did not say whether there is a policy: waiting for an answer")
 )
 
 // ask asks once. A panic of the caller's Policies becomes an error (R20).
@@ -199,7 +198,7 @@ func (p *Plan) current(host string) error {
 	return nil
 }
 
-var errStale = errors.New("the Plan is more than ten minutes old: make another")
+var errStale = own("the Plan is more than ten minutes old: make another")
 
 // Refresh is for when every host was refused: it looks whether the policy has
 // changed, and returns a Plan to walk the hosts with once more, or p itself

@@ -148,7 +148,7 @@ func TestHooksMayPanic(t *testing.T) {
 	e, _ := sender(enforcing())
 	e.Exception = func(string) Exception { panic("ouch") }
 	_, err := e.Plan(t.Context(), deliverTo)
-	if !asError(t, err).Temporary() || !strings.Contains(err.Error(), "Enforcer.Exception panicked: ouch") {
+	if !asError(t, err).Temporary() || !strings.Contains(err.Error(), "Enforcer.Exception panicked: \"ouch\"") {
 		t.Error(err)
 	}
 	e, _ = sender(enforcing())
@@ -163,7 +163,7 @@ func TestHooksMayPanic(t *testing.T) {
 	e.Observer = tlsrpt.ObserverFunc(func(tlsrpt.Event) { panic("ouch") })
 	s := session(t, e, deliverTo, "mx.example.com")
 	conn, err := s.Connect(t.Context(), with(good).dial)
-	if err != nil || !strings.Contains(log.String(), "Enforcer.Observer panicked: ouch") {
+	if err != nil || !strings.Contains(log.String(), `Enforcer.Observer panicked: \"ouch\"`) {
 		t.Errorf("error %v, log %s", err, &log)
 	}
 	conn.Close()

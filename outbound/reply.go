@@ -3,7 +3,6 @@ package outbound
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"net/textproto"
 	"strings"
 
@@ -25,8 +24,8 @@ const (
 )
 
 var (
-	errFlood   = errors.New("more than 128 KiB in answer to one command")
-	errNotSMTP = errors.New("what came is no SMTP reply")
+	errFlood   = own("more than 128 KiB in answer to one command")
+	errNotSMTP = own("what came is no SMTP reply")
 )
 
 // reply is what a server said, line by line without the code.
@@ -94,8 +93,7 @@ func (r reply) offers(keyword string) bool {
 
 // refusal is the reply as an error: command is what it answers.
 func (r reply) refusal(command string) error {
-	text := cut(strings.Join(r.lines, " "))
-	return fmt.Errorf("%s was answered: %w", command, &textproto.Error{Code: r.code, Msg: text})
+	return because{command + " was answered", &textproto.Error{Code: r.code, Msg: cut(strings.Join(r.lines, " "))}}
 }
 
 // status is what a reply means for the sender of the mail. Nothing said before

@@ -3,7 +3,6 @@ package outbound
 import (
 	"cmp"
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -16,12 +15,12 @@ import (
 
 // What DNS says of domains that no mail can go to.
 var (
-	errNoDomain = errors.New("the domain does not exist")
-	errNullMX   = errors.New("the domain takes no mail: it publishes a null MX (RFC 7505)")
-	errLoop     = errors.New("the domain's best MX host is this machine, which was asked to send the mail elsewhere: a loop")
-	errNoHosts  = errors.New("Delivery.Hosts is empty; nil asks for the MX records")
-	errBadMX    = errors.New("the MX record holds something that is no host name")
-	errNoAddr   = errors.New("the host has no address")
+	errNoDomain = own("the domain does not exist")
+	errNullMX   = own("the domain takes no mail: it publishes a null MX (RFC 7505)")
+	errLoop     = own("the domain's best MX host is this machine, which was asked to send the mail elsewhere: a loop")
+	errNoHosts  = own("Delivery.Hosts is empty; nil asks for the MX records")
+	errBadMX    = own("the MX record holds something that is no host name")
+	errNoAddr   = own("the host has no address")
 )
 
 // Resolver finds the way to a domain: its MX records, and the addresses of a

@@ -107,7 +107,7 @@ func (d *Dialer) deliverAll(ctx context.Context, env Envelope, from mailbox, job
 			defer func() { <-slots }()
 			defer func() { // R20: a panic in a hook of the caller's costs nobody a Receipt
 				if p := recover(); p != nil {
-					err := fmt.Errorf("a hook panicked: %v", p)
+					err := because{"a hook panicked", fmt.Errorf("%v", p)}
 					j.settle(deny(j.domain, later, err).Receipt())
 				}
 			}()
@@ -141,7 +141,7 @@ func (d *Dialer) deliver(ctx context.Context, env Envelope, j *job, m *outgoing)
 	j.settle(Verdict(errs).Receipt())
 }
 
-var errUntried = errors.New("no host was tried")
+var errUntried = own("no host was tried")
 
 // handOver offers the message to one host. Recipients of whom the host said
 // something that counts have a Receipt then. For those left, the Receipt it
@@ -240,7 +240,7 @@ func (c *smtpClient) data(j *job, m *outgoing) Receipt {
 	case err == nil:
 		j.settle(c.verdict("the message", r))
 	case sent: // it may have the message: no other host is asked now
-		j.settle(c.lost(broken, fmt.Errorf("the message was sent, and no answer came: %w", err)))
+		j.settle(c.lost(broken, because{"the message was sent, and no answer came", err}))
 	default:
 		return c.lost(broken, err)
 	}
@@ -260,7 +260,7 @@ func parseSender(s string) (mailbox, error) {
 	}
 	a, err := parseMailbox(s)
 	if err != nil {
-		return mailbox{}, fmt.Errorf("the sender %s: %w", quote(s), err)
+		return mailbox{}, because{"the sender " + quote(s), err}
 	}
 	return a, nil
 }

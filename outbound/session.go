@@ -132,7 +132,7 @@ func (s *Session) StartTLS(c StartTLSer) error {
 	return err
 }
 
-var errLazy = errors.New("the SMTP client shakes hands later than its StartTLS returns, where nothing can be judged: use Session.Connect")
+var errLazy = own("the SMTP client shakes hands later than its StartTLS returns, where nothing can be judged: use Session.Connect")
 
 // TLSConfig returns a configuration for clients that do STARTTLS by themselves,
 // and for port 465. It is good for one connection, whose end must be told to

@@ -3,7 +3,6 @@ package outbound
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -96,7 +95,7 @@ func (c *smtpClient) send(limit time.Duration, lines ...string) error {
 	return err
 }
 
-var errLineBreak = errors.New("a line break inside a command")
+var errLineBreak = own("a line break inside a command")
 
 // hello reads the greeting and says EHLO; HELO to a server that knows nothing
 // else (RFC 5321, section 3.2).
@@ -134,9 +133,9 @@ var (
 	noUTF8  = status{553, [3]int{5, 6, 7}}  // RFC 6531, section 3.5
 	noRTLS  = status{550, [3]int{5, 7, 30}} // RFC 8689, section 4.2.1
 
-	errNoEight = errors.New("the message has 8-bit content and the server does not offer 8BITMIME: encode it")
-	errNoUTF8  = errors.New("an address or the header is internationalized and the server does not offer SMTPUTF8: use ASCII")
-	errNoRTLS  = errors.New("the message demands REQUIRETLS and the server does not offer it")
+	errNoEight = own("the message has 8-bit content and the server does not offer 8BITMIME: encode it")
+	errNoUTF8  = own("an address or the header is internationalized and the server does not offer SMTPUTF8: use ASCII")
+	errNoRTLS  = own("the message demands REQUIRETLS and the server does not offer it")
 )
 
 // mail writes the MAIL command, with the parameters that the message needs and
@@ -146,7 +145,7 @@ func (c *smtpClient) mail(from mailbox, m *outgoing) (string, status, error) {
 	if size, ok := c.ehlo.argument("size"); ok {
 		limit, _ := strconv.Atoi(size) // 0 and no number: no limit known (RFC 1870, section 4)
 		if limit > 0 && m.size > limit {
-			return "", tooBig, fmt.Errorf("the message has %d octets and the server takes %d", m.size, limit)
+			return "", tooBig, own(fmt.Sprintf("the message has %d octets and the server takes %d", m.size, limit))
 		}
 		cmd += " SIZE=" + strconv.Itoa(m.size)
 	}

@@ -116,7 +116,7 @@ func (w *walk) session(ctx context.Context, host string) (*Session, error) {
 	return w.plan.Session(ctx, host)
 }
 
-var errTooManyAddrs = errors.New("40 addresses of the domain were tried: the rest have to wait")
+var errTooManyAddrs = own("40 addresses of the domain were tried: the rest have to wait")
 
 // lookup finds the addresses of a host: at most ten, and both families among them.
 func (w *walk) lookup(ctx context.Context, c candidate) ([]netip.Addr, error) {
