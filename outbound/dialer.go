@@ -61,11 +61,22 @@ func (d *Dialer) parts() (*Enforcer, Resolver) {
 		if d.enf == nil {
 			d.enf = new(Enforcer)
 			if r, ok := d.res.(mtasts.Resolver); ok {
-				d.enf.MTASTS = &mtasts.Client{Resolver: r}
+				d.enf.own.Resolver = r
 			}
 		}
 	})
 	return d.enf, d.res
+}
+
+// Close closes an Enforcer of the Dialer's own; one that the caller gave is the
+// caller's. See [Enforcer.Close], also for when there is no need to. Deliveries
+// under way end as they will. It returns nil.
+func (d *Dialer) Close() error {
+	if d.Enforcer != nil {
+		return nil
+	}
+	e, _ := d.parts()
+	return e.Close()
 }
 
 // Conns walks the hosts of a delivery in order, and yields a connection to each

@@ -434,8 +434,8 @@ func TestZeroDialer(t *testing.T) {
 	if _, ok := r.(*resolver.Client); !ok || e == nil {
 		t.Errorf("Enforcer %v, Resolver %T", e, r)
 	}
-	if c, ok := e.MTASTS.(*mtasts.Client); !ok || c.Resolver != r.(mtasts.Resolver) {
-		t.Errorf("policies are looked up by %T", e.MTASTS)
+	if c, ok := e.policies().(*mtasts.Client); !ok || c.Resolver != r.(mtasts.Resolver) {
+		t.Errorf("policies are looked up by %T", e.policies())
 	}
 	if again, _ := d.parts(); again != e {
 		t.Error("another Enforcer")

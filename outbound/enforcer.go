@@ -104,6 +104,19 @@ func (e *Enforcer) start() {
 	e.cache = tls.NewLRUClientSessionCache(ourSessions)
 }
 
+// Close ends what an MTASTS of its own left running in the background, and waits
+// for it; a Plan made later fails for now. What the caller gave is the caller's to
+// close. An Enforcer that lives as long as the process need not be closed:
+// nothing runs while nothing is looked up, and each lookup has a time limit of
+// its own. It returns nil.
+func (e *Enforcer) Close() error {
+	if e.MTASTS != nil {
+		return nil
+	}
+	e.once.Do(e.start)
+	return e.own.Close()
+}
+
 // Plan learns what d demands of the way. Its error is an [*Error], always
 // temporary: the policy could not be looked up now, or Defer is set and there
 // was reason to.

@@ -119,7 +119,7 @@ type status struct {
 // tomorrow (R12, AMB-22).
 var (
 	refused     = status{451, [3]int{4, 7, 5}}  // a policy's failure
-	noTLS       = status{451, [3]int{4, 7, 10}} // REQUIRETLS and no TLS at all
+	noTLS       = status{451, [3]int{4, 7, 10}} // REQUIRETLS and no TLS at all: 550 in RFC 8689, but a "no" in clear is anybody's (R12, AMB-30)
 	later       = status{451, [3]int{4, 7, 0}}  // it could not be decided
 	unreachable = status{451, [3]int{4, 4, 1}}  // no connection
 	broken      = status{451, [3]int{4, 4, 2}}  // the connection broke, or what came was not SMTP

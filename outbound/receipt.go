@@ -8,8 +8,8 @@ import (
 
 // Receipt is what became of a message for one recipient.
 type Receipt struct {
-	// Recipient is the address as given in the Envelope, Domain what mail to it
-	// is sent by, in A-labels; "" where the address is none.
+	// Recipient is the address as given in the Envelope, Domain the domain of it,
+	// in A-labels; "" where the address is none.
 	Recipient, Domain string
 	// Host is the host whose word this is, and Level how far its session could be
 	// trusted; "" and Clear where it did not come to a session.
@@ -23,8 +23,9 @@ type Receipt struct {
 	Code         int
 	EnhancedCode [3]int
 	Text         string
-	// Policy is what held of the policy of the domain that was delivered to; zero where it
-	// was not asked for: the address is none, or DNS knows no way to the domain.
+	// Policy is what held for the domain that was delivered to, which is the smart
+	// host's where there is one; zero where nobody asked, since the address is none
+	// or DNS knows no way to the domain.
 	Policy mtasts.Result
 	// Cause says why no policy was enforced, as [Plan.Cause] does; "" where one
 	// was, and where none was asked for.

@@ -18,6 +18,20 @@ type Envelope struct {
 	To []string
 	// RequireTLS, TLSRequiredNo and Report are as in [Delivery].
 	RequireTLS, TLSRequiredNo, Report bool
+	// Via is the smart host that all of the message goes to, in one transaction,
+	// under the policy of its own domain: those of the recipients' domains are
+	// for it to ask (RFC 8461, section 3.4). Its Domain and Hosts count. If nil,
+	// each recipient's domain is delivered to.
+	Via *Delivery
+}
+
+// delivery is the way for recipients at domain.
+func (env *Envelope) delivery(domain string) Delivery {
+	d := Delivery{Domain: domain, RequireTLS: env.RequireTLS, TLSRequiredNo: env.TLSRequiredNo, Report: env.Report}
+	if env.Via != nil {
+		d.Domain, d.Hosts = env.Via.Domain, env.Via.Hosts
+	}
+	return d
 }
 
 // atOnce is how many domains of one message are delivered to at the same time: a
@@ -25,9 +39,9 @@ type Envelope struct {
 const atOnce = 8
 
 // SendMail delivers msg to the recipients of env, in one transaction for each
-// domain, and returns one Receipt for each of them, in their order. It never
-// sends where the policies of the recipient's domain forbid it. Line ends of
-// any kind in msg become CRLF.
+// domain or, with Via, in one for all, and returns one Receipt for each of them,
+// in their order. It never sends where the policies of the domain delivered to
+// forbid it. Line ends of any kind in msg become CRLF.
 //
 // It does not queue and tries each host once (see [Dialer.Conns] for which, and
 // when twice): a Receipt that is Temporary is to be tried again later, with the
@@ -38,7 +52,7 @@ func (d *Dialer) SendMail(ctx context.Context, env Envelope, msg []byte) []Recei
 	receipts := make([]Receipt, len(env.To))
 	from, fromErr := parseSender(env.From)
 	var jobs []*job
-	byDomain := make(map[string]*job)
+	byDomain := make(map[string]*job) // by where they go
 	for i, to := range env.To {
 		receipts[i].Recipient = to
 		rcpt := &recipient{receipt: &receipts[i]}
@@ -54,15 +68,16 @@ func (d *Dialer) SendMail(ctx context.Context, env Envelope, msg []byte) []Recei
 			rcpt.settle(deny(domain, badSender, fromErr).Receipt())
 			continue
 		}
-		j := byDomain[domain]
+		dl := env.delivery(domain)
+		j := byDomain[dl.Domain]
 		if j == nil {
-			j = &job{domain: domain}
-			byDomain[domain] = j
+			j = &job{delivery: dl}
+			byDomain[dl.Domain] = j
 			jobs = append(jobs, j)
 		}
 		j.pending = append(j.pending, rcpt)
 	}
-	d.deliverAll(ctx, env, from, jobs, newMessage(msg))
+	d.deliverAll(ctx, jobs, &outgoing{message: newMessage(msg), from: from})
 	return receipts
 }
 
@@ -78,10 +93,10 @@ func (r *recipient) settle(v Receipt) {
 	*r.receipt = v
 }
 
-// job is the recipients of one domain that have no Receipt yet.
+// job is the recipients of one delivery that have no Receipt yet.
 type job struct {
-	domain  string
-	pending []*recipient
+	delivery Delivery
+	pending  []*recipient
 }
 
 func (j *job) settle(v Receipt) {
@@ -91,14 +106,14 @@ func (j *job) settle(v Receipt) {
 	j.pending = nil
 }
 
-// outgoing is the message as it goes to one domain.
+// outgoing is the message as it goes to one domain; utf8 is then also for the
+// addresses.
 type outgoing struct {
 	message
-	from       mailbox
-	requireTLS bool
+	from mailbox
 }
 
-func (d *Dialer) deliverAll(ctx context.Context, env Envelope, from mailbox, jobs []*job, m message) {
+func (d *Dialer) deliverAll(ctx context.Context, jobs []*job, m *outgoing) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
 	for _, j := range jobs {
@@ -108,25 +123,24 @@ func (d *Dialer) deliverAll(ctx context.Context, env Envelope, from mailbox, job
 			defer func() { // R20: a panic in a hook of the caller's costs nobody a Receipt
 				if p := recover(); p != nil {
 					err := because{"a hook panicked", fmt.Errorf("%v", p)}
-					j.settle(deny(j.domain, later, err).Receipt())
+					j.settle(deny(j.delivery.Domain, later, err).Receipt())
 				}
 			}()
-			out := &outgoing{message: m, from: from, requireTLS: env.RequireTLS}
-			out.utf8 = m.utf8 || from.utf8()
+			out := *m
+			out.utf8 = m.utf8 || m.from.utf8()
 			for _, r := range j.pending {
 				out.utf8 = out.utf8 || r.address.utf8()
 			}
-			d.deliver(ctx, env, j, out)
+			d.deliver(ctx, j, &out)
 		})
 	}
 	wg.Wait()
 }
 
 // deliver walks the hosts of a domain until each recipient has a Receipt.
-func (d *Dialer) deliver(ctx context.Context, env Envelope, j *job, m *outgoing) {
-	dl := Delivery{Domain: j.domain, RequireTLS: env.RequireTLS, TLSRequiredNo: env.TLSRequiredNo, Report: env.Report}
+func (d *Dialer) deliver(ctx context.Context, j *job, m *outgoing) {
 	var errs []error
-	for conn, err := range d.Conns(ctx, dl) {
+	for conn, err := range d.Conns(ctx, j.delivery) {
 		if err == nil {
 			err = handOver(ctx, conn, j, m).Err
 		}
@@ -136,7 +150,7 @@ func (d *Dialer) deliver(ctx context.Context, env Envelope, j *job, m *outgoing)
 		errs = append(errs, err)
 	}
 	if len(errs) == 0 { // Conns promises an error, and a Receipt is too dear to rely on it
-		errs = append(errs, deny(j.domain, later, errUntried))
+		errs = append(errs, deny(j.delivery.Domain, later, errUntried))
 	}
 	j.settle(Verdict(errs).Receipt())
 }
@@ -159,7 +173,7 @@ func handOver(ctx context.Context, conn *Conn, j *job, m *outgoing) Receipt {
 		return c.verdict(command, r)
 	}
 	defer c.quit()
-	line, lacking, err := c.mail(m.from, m)
+	line, lacking, err := c.mail(m, j.delivery.RequireTLS)
 	if err != nil {
 		return c.lost(lacking, err)
 	}

@@ -277,6 +277,9 @@ func TestRequireTLS(t *testing.T) {
 		{"a bounce says it where it is offered",
 			"", enforcing(), &server{offers: []string{"REQUIRETLS"}, cert: issue("mx.example.com", good)}, nil,
 			"b@example.com 250 2.0.0 mx.example.com verified", "MAIL FROM:<> REQUIRETLS"},
+		{"no host offers STARTTLS: in clear, that is nobody's word", // RTLS-08, AMB-30
+			"a@sender.test", enforcing(), &server{}, nil,
+			"~ b@example.com 451 4.7.10 mx.example.com", ""},
 		{"no policy names the host", // RTLS-02
 			"a@sender.test", none, &server{offers: []string{"REQUIRETLS"}, cert: issue("mx.example.com", good)}, nil,
 			"~ b@example.com 451 4.7.5 mx.example.com", ""},

@@ -140,8 +140,8 @@ var (
 
 // mail writes the MAIL command, with the parameters that the message needs and
 // the server offers. What is needed and not offered is an error.
-func (c *smtpClient) mail(from mailbox, m *outgoing) (string, status, error) {
-	cmd := "MAIL FROM:<" + from.String() + ">"
+func (c *smtpClient) mail(m *outgoing, requireTLS bool) (string, status, error) {
+	cmd := "MAIL FROM:<" + m.from.String() + ">"
 	if size, ok := c.ehlo.argument("size"); ok {
 		limit, _ := strconv.Atoi(size) // 0 and no number: no limit known (RFC 1870, section 4)
 		if limit > 0 && m.size > limit {
@@ -162,10 +162,10 @@ func (c *smtpClient) mail(from mailbox, m *outgoing) (string, status, error) {
 		cmd += " SMTPUTF8"
 	}
 	switch {
-	case !m.requireTLS:
+	case !requireTLS:
 	case c.ehlo.offers("requiretls"): // said inside TLS, or there would be no Conn
 		cmd += " REQUIRETLS"
-	case !from.isNull(): // a bounce goes on without it (RFC 8689, section 5)
+	case !m.from.isNull(): // a bounce goes on without it (RFC 8689, section 5)
 		return "", noRTLS, errNoRTLS
 	}
 	return cmd, status{}, nil
