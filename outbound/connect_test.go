@@ -75,6 +75,15 @@ func noCipher(h *host) {
 		c.CipherSuites = []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256} // and the key is ECDSA
 	}
 }
+func rc4Alone(h *host) {
+	h.config = func(c *tls.Config) {
+		c.MaxVersion = tls.VersionTLS12
+		c.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}
+	}
+}
+func rc4Base(c *tls.Config)            { c.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA} }
+func issuedTo(name string) func(*host) { return func(h *host) { h.cert = issue(name, good) } }
+
 func laxBase(c *tls.Config) { c.MinVersion = tls.VersionTLS10 }
 
 func indeterminate() mtasts.Result { return mtasts.Result{Indeterminate: true} }
@@ -95,7 +104,7 @@ func noneWithFailure() mtasts.Result {
 var rows = []row{
 	// Mode enforce.
 	{name: "enforce: an honest host is verified", known: enforcing(), host: with(good), want: "verified", told: isSTS, conns: 1},                                                                   // RPT-25
-	{name: "enforce: a host that no mx names is not dialled", known: enforcing(), mx: "mx.evil.test", host: with(good), want: "451 4.7.5", told: isSTS + ": validation-failure (sts-mx-mismatch)"}, // STS-122, AMB-22, AMB-26
+	{name: "enforce: a host that no mx names is not dialled", known: enforcing(), mx: "mx.evil.test", host: with(good), want: "451 4.7.5", told: isSTS + ": validation-failure (sts-mx-mismatch)"}, // STS-107, STS-122, AMB-21, AMB-22, AMB-26
 	{name: "enforce: a domain's own name is no MX unless named", known: enforcing(), mx: "example.com", host: with(good), want: "451 4.7.5", told: isSTS + ": validation-failure (sts-mx-mismatch)"},
 	{name: "enforce: an address is no MX", known: enforcing(), mx: "[192.0.2.1]", host: with(good), want: "451 4.7.5", told: isSTS + ": validation-failure (mx-ip-address)"},                         // STS-117
 	{name: "enforce: a host without STARTTLS is refused", known: enforcing(), host: with(good, noTLSOffered), want: "451 4.7.5", told: isSTS + ": " + notSupported, conns: 1},                        // STS-123
@@ -117,7 +126,10 @@ var rows = []row{
 	{name: "enforce: two faults are two failures of one session", known: enforcing(), host: with(expiredAndMisnamed), want: "451 4.7.5", told: isSTS + ": certificate-expired, certificate-host-mismatch", conns: 1}, // RPT-27
 	{name: "enforce: TLS 1.1 is refused", known: enforcing(), host: with(good, tls11), want: "451 4.7.5", told: isSTS + ": validation-failure (tls-alert-protocol-version)", conns: 1},                               // TLS-01, TLS-02
 	{name: "enforce: TLS 1.1 is refused whatever the base allows", known: enforcing(), base: laxBase, host: with(good, tls11), want: "451 4.7.5", told: isSTS + ": validation-failure (tls-alert-protocol-version)", conns: 1},
-	{name: "enforce: what went wrong in discovery is told of a good session", known: staleEnforce(), host: with(good), want: "verified", told: isSTS + ": sts-policy-fetch-error (txt-missing)", conns: 1}, // STS-131, STS-132
+	{name: "enforce: what went wrong in discovery is told of a good session", known: staleEnforce(), host: with(good), want: "verified", told: isSTS + ": sts-policy-fetch-error (txt-missing)", conns: 1},                  // STS-131, STS-132
+	{name: "enforce: a certificate other than the one asked for will do, if it covers the name", known: enforcing(), mx: "b.mail.test", host: with(good, issuedTo("*.mail.test")), want: "verified", told: isSTS, conns: 1}, // TLS-09
+	{name: "enforce: the recipient domain's certificate is another host's", known: enforcing(), host: with(good, issuedTo("example.com")), want: "451 4.7.5", told: isSTS + ": certificate-host-mismatch", conns: 1},        // AMB-51
+	{name: "enforce: a host that knows RC4 alone is refused", known: enforcing(), host: with(good, rc4Alone), want: "451 4.7.5", told: isSTS + ": validation-failure (tls-alert-handshake-failure)", conns: 1},              // TLS-19
 
 	// Mode testing: the same checks, and nothing is held back (I2).
 	{name: "testing: an honest host is verified", known: testingMX(), host: with(good), want: "verified", told: isSTS, conns: 1},
@@ -147,6 +159,7 @@ var rows = []row{
 	{name: "no policy: TLS 1.1 needs leave of the base", known: none, host: with(good, tls11), want: "clear", told: noPolicy + ": validation-failure (tls-alert-protocol-version)", conns: 2},
 	{name: "no policy: TLS 1.1 with leave of the base", known: none, base: laxBase, host: with(good, tls11), want: "encrypted", told: noPolicy, conns: 1}, // TLS-05
 	{name: "no policy: a smart host by address", known: none, mx: "[8.8.4.4]", host: with(good), want: "encrypted", told: noPolicy, conns: 1},
+	{name: "no policy: a host that knows RC4 alone is used by who asks for RC4", known: none, base: rc4Base, host: with(good, rc4Alone), want: "verified", told: noPolicy, conns: 1},
 	{name: "failed fetch, nothing cached: one sts failure", known: failedOnce, host: with(expired), want: "encrypted", told: isSTS + ": sts-policy-fetch-error (http-404)", conns: 1}, // AMB-32, STS-131
 	{name: "failed fetch, nothing cached, no STARTTLS: both are told", known: failedOnce, host: with(good, noTLSOffered), want: "clear", told: isSTS + ": sts-policy-fetch-error (http-404), " + notSupported, conns: 1},
 	{name: "indeterminate: TLS where it works", known: indeterminate(), host: with(misnamed), want: "encrypted", told: noPolicy, conns: 1},

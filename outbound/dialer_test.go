@@ -31,7 +31,7 @@ func TestBrokenNameUnderPolicy(t *testing.T) {
 	}
 }
 
-// AMB-23, STS-118, STS-119: a host that fails the policy is passed over, and told of once.
+// AMB-23, STS-119: a host that fails the policy is passed over, and told of once.
 func TestPolicyFailureLeadsToTheNextHost(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -56,6 +56,17 @@ func TestPolicyFailureLeadsToTheNextHost(t *testing.T) {
 				t.Errorf("told %v", all)
 			}
 		})
+	}
+}
+
+// STS-118: a policy takes no host out of the list before the loop is cut, or the
+// one behind us would get what it would send back to us.
+func TestLoopIsCutBeforeThePolicy(t *testing.T) {
+	w := newWorld(t, enforcing())
+	w.publish("example.com", mx(10, "mx.other.test"), mx(20, "out.sender.test"), mx(30, "mx.example.com"))
+	w.host("mx.example.com", "8.8.4.1")
+	if got := w.visit(t, deliverTo); !slices.Equal(got, []string{"mx.other.test 4.7.5"}) {
+		t.Errorf("visited %q", got)
 	}
 }
 
@@ -144,7 +155,7 @@ func TestRefreshBeforeGivingUp(t *testing.T) {
 		{"a withdrawn policy as well", old, modeNone(), []resolver.MX{mx(10, "mx.example.com")},
 			[]string{"mx.example.com 4.7.5", "mx.example.com"}, true},
 		{"the same policy: once is enough", old, old, []resolver.MX{mx(10, "mx.example.com")},
-			[]string{"mx.example.com 4.7.5"}, true}, // STS-97, STS-98
+			[]string{"mx.example.com 4.7.5"}, true}, // STS-97, STS-98, AMB-45
 		{"a second refusal is the last", old, policy("example.com", mtasts.ModeEnforce, "new.example.com"), []resolver.MX{mx(10, "mx.example.com")},
 			[]string{"mx.example.com 4.7.5", "mx.example.com 4.7.5"}, true},
 		{"one of two hosts was merely down", old, policy("example.com", mtasts.ModeEnforce, "*.example.com"), []resolver.MX{mx(10, "old.example.com"), mx(20, "mx.example.com")},

@@ -193,7 +193,8 @@ func TestFailuresOfSeveralHosts(t *testing.T) {
 	}{
 		{"all say never", lacks, nil, none, "! ü@example.com 553 5.6.7 mx.example.com verified"},
 		{"one is down", lacks, down, none, "~ ü@example.com 451 4.4.1 b.mail.test"},
-		{"a policy's refusal tells more than a broken connection", refusedByPolicy, down, enforcing(), "~ ü@example.com 451 4.7.5 mx.example.com"},
+		{"a policy's refusal tells more than a broken connection", // SMTP-08
+			refusedByPolicy, down, enforcing(), "~ ü@example.com 451 4.7.5 mx.example.com"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.result)

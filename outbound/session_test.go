@@ -1,12 +1,14 @@
 package outbound
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/smtp"
 	"net/textproto"
@@ -521,6 +523,56 @@ func TestPeerIsCleaned(t *testing.T) {
 	server.Close()
 }
 
+// TLS-03: the newest version that both know.
+func TestVersions(t *testing.T) {
+	for _, newest := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		e, _ := sender(enforcing())
+		s := session(t, e, deliverTo, "mx.example.com")
+		conn, err := s.Connect(t.Context(), with(good, func(h *host) {
+			h.config = func(c *tls.Config) { c.MaxVersion = newest }
+		}).dial)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cs, ok := conn.ConnectionState(); !ok || cs.Version != newest || s.Level() != Verified {
+			t.Errorf("version %x, level %v", cs.Version, s.Level())
+		}
+		conn.Close()
+	}
+}
+
+// CERT-25: a host that proves the name which plain DNS gave it has proved nothing
+// about the domain.
+func TestProvedIsNotNamed(t *testing.T) {
+	for _, known := range []mtasts.Result{none, enforcing()} {
+		e, _ := sender(known)
+		s := session(t, e, deliverTo, "mx.example.com")
+		conn, err := s.Connect(t.Context(), with(good).dial)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		if vouched := known.Policy != nil; s.Level() != Verified || s.Named() != vouched || (s.Plan().Cause() == "") != vouched {
+			t.Errorf("level %v, named %v, cause %q", s.Level(), s.Named(), s.Plan().Cause())
+		}
+	}
+}
+
+// CERT-15: without a word from the operator, a certificate for another name ends
+// the session with an error, and the log has it.
+func TestMismatchIsAnErrorAndLogged(t *testing.T) {
+	var log bytes.Buffer
+	e := &Enforcer{
+		MTASTS:    &policies{known: map[string]mtasts.Result{"example.com": enforcing()}},
+		TLSConfig: &tls.Config{RootCAs: trusted().pool},
+		Logger:    slog.New(slog.NewTextHandler(&log, nil)),
+	}
+	_, err := session(t, e, deliverTo, "mx.example.com").Connect(t.Context(), with(misnamed).dial)
+	if asError(t, err); !strings.Contains(log.String(), "refused=true") || !strings.Contains(log.String(), "found=certificate-host-mismatch") {
+		t.Errorf("error %v, log %s", err, &log)
+	}
+}
+
 // Named is what the policy says of the host, whether or not it is enforced.
 func TestNamed(t *testing.T) {
 	for _, r := range []struct {
@@ -529,7 +581,7 @@ func TestNamed(t *testing.T) {
 		want  bool
 	}{
 		{enforcing(), "mx.example.com", true},
-		{enforcing(), "MX1.mail.test.", true},
+		{enforcing(), "MX1.mail.test.", true}, // AMB-20
 		{testingMX(), "mx.example.com", true},
 		{testingMX(), "a.b.mail.test", false}, // STS-109
 		{testingMX(), "8.8.4.4", false},
