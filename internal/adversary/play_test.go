@@ -211,7 +211,7 @@ func (o *oracle) until(m moment) time.Duration {
 			at = min(k.expires(), now+longest)
 		}
 	case momentLastHour:
-		if k != nil && k.expires() < now+8*day {
+		if k != nil && k.expires() < now+2*day {
 			at = k.expires() - 40*time.Minute
 		}
 	case momentRenewal:
