@@ -88,7 +88,8 @@ func (d *Dialer) Close() error {
 // The errors are [*Error]. Permanent ones are rare: no host, no mail (a null MX),
 // no such domain, or a way that leads back to this machine, and none of those
 // while an enforce policy is held and DNSSEC does not vouch for it. The mail can
-// be given up where every error was permanent, and only there.
+// be given up where every error was permanent, and only there: [Verdict] says what
+// they come to.
 //
 // A connection has an SMTP greeting to read and is the caller's to close. The
 // caller may break out at any time. Where no connection came of it and a policy

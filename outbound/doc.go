@@ -19,6 +19,7 @@
 //	session, err := plan.Session(ctx, host)  // an error: next host
 //	conn, err := session.Connect(ctx, dial)  // an error: next host
 //	client, err := smtp.NewClient(conn, session.Host())
+//	err = client.Hello(conn.LocalName())
 //	// client.Mail, Rcpt, Data, Quit, as ever
 //
 // A [Dialer] makes that walk by itself: its Conns yields the connections that may

@@ -61,21 +61,27 @@ func ExampleDialer_Conns() {
 	world.Domain("example.com").MX("mx1.example.com", "mx2.example.com").Policy(strictmxtest.PolicyText("enforce", "*.example.com"))
 	world.MX("mx1.example.com").Fault(strictmxtest.NoSTARTTLS)
 
+	var errs []error
 	for conn, err := range inWorld(world).Conns(context.Background(), outbound.Delivery{Domain: "example.com"}) {
 		if err != nil {
-			fmt.Println("refused:", err.(*outbound.Error).Host)
+			errs = append(errs, err)
 			continue
 		}
 		client, err := smtp.NewClient(conn, conn.Session.Host())
 		if err != nil {
 			conn.Close()
+			errs = append(errs, err)
 			continue
 		}
+		client.Hello(conn.LocalName())
 		fmt.Println("connected:", conn.Session.Host(), conn.Session.Level())
 		client.Quit() // after client.Mail, Rcpt and Data
 		break
 	}
+	if e := outbound.Verdict(errs); e != nil { // where no host took the mail, the answer
+		fmt.Println("refused:", e.Host, e.Code, e.EnhancedCode)
+	}
 	// Output:
-	// refused: mx1.example.com
 	// connected: mx2.example.com verified
+	// refused: mx1.example.com 451 [4 7 5]
 }

@@ -189,10 +189,10 @@ func (h *host) serve(conn net.Conn) {
 		h.mu.Lock()
 		h.commands = append(h.commands, prefix+line)
 		h.mu.Unlock()
-		if h.closes == verb {
+		switch verb {
+		case h.closes:
 			return
-		}
-		if h.silent == verb {
+		case h.silent:
 			r.ReadString('\n')
 			return
 		}
@@ -223,19 +223,12 @@ func (h *host) serve(conn net.Conn) {
 			conn, r, prefix = tc, bufio.NewReader(tc), "tls "
 		case "DATA":
 			say("354 go on\r\n")
-			var body strings.Builder
-			for {
-				line, err := r.ReadString('\n')
-				if err != nil {
-					return
-				}
-				if line == ".\r\n" {
-					break
-				}
-				body.WriteString(line)
+			body, ok := readBody(r)
+			if !ok {
+				return
 			}
 			h.mu.Lock()
-			h.mail = append(h.mail, prefix+body.String())
+			h.mail = append(h.mail, prefix+body)
 			h.mu.Unlock()
 			say("250 taken\r\n")
 		case "QUIT":
@@ -243,6 +236,21 @@ func (h *host) serve(conn net.Conn) {
 			return
 		default:
 			say("250 ok\r\n")
+		}
+	}
+}
+
+// readBody reads a message up to the line with the dot.
+func readBody(r *bufio.Reader) (string, bool) {
+	var body strings.Builder
+	for {
+		switch line, err := r.ReadString('\n'); {
+		case err != nil:
+			return "", false
+		case line == ".\r\n":
+			return body.String(), true
+		default:
+			body.WriteString(line)
 		}
 	}
 }

@@ -20,8 +20,9 @@ type Envelope struct {
 	RequireTLS, TLSRequiredNo, Report bool
 	// Via is the smart host that all of the message goes to, in one transaction,
 	// under the policy of its own domain: those of the recipients' domains are
-	// for it to ask (RFC 8461, section 3.4). Its Domain and Hosts count. If nil,
-	// each recipient's domain is delivered to.
+	// for it to ask (RFC 8461, section 3.4). Its Domain and Hosts count. Where no
+	// way leads to it the mail waits. If nil, each recipient's domain is
+	// delivered to.
 	Via *Delivery
 }
 
@@ -71,7 +72,7 @@ func (d *Dialer) SendMail(ctx context.Context, env Envelope, msg []byte) []Recei
 		dl := env.delivery(domain)
 		j := byDomain[dl.Domain]
 		if j == nil {
-			j = &job{delivery: dl}
+			j = &job{delivery: dl, relayed: env.Via != nil}
 			byDomain[dl.Domain] = j
 			jobs = append(jobs, j)
 		}
@@ -96,6 +97,7 @@ func (r *recipient) settle(v Receipt) {
 // job is the recipients of one delivery that have no Receipt yet.
 type job struct {
 	delivery Delivery
+	relayed  bool // by a smart host
 	pending  []*recipient
 }
 
@@ -152,7 +154,14 @@ func (d *Dialer) deliver(ctx context.Context, j *job, m *outgoing) {
 	if len(errs) == 0 { // Conns promises an error, and a Receipt is too dear to rely on it
 		errs = append(errs, deny(j.delivery.Domain, later, errUntried))
 	}
-	j.settle(Verdict(errs).Receipt())
+	v := Verdict(errs)
+	switch (status{v.Code, v.EnhancedCode}) {
+	case noSystem, noMail, noRoute, loop:
+		if j.relayed { // the operator's to mend, and no recipient's fault
+			v = v.soft()
+		}
+	}
+	j.settle(v.Receipt())
 }
 
 var errUntried = own("no host was tried")

@@ -63,3 +63,20 @@ func TestSendMailViaASmartHost(t *testing.T) {
 		})
 	}
 }
+
+// A smart host that cannot be found is a mistake of the operator's, for which no
+// mail is returned.
+func TestMailWaitsForASmartHost(t *testing.T) {
+	w := newWorld(t, none)
+	w.mx["gone.test"] = resolver.Answer[resolver.MX]{NXDomain: true, Secure: true}
+	w.publish("null.test", mx(0, ""))
+	for _, via := range []Delivery{
+		{}, {Domain: "no name"}, {Domain: "gone.test"}, {Domain: "null.test"}, {Domain: "relay.test", Hosts: []string{}}, {Domain: "relay.test", Hosts: []string{"gone.test"}},
+	} {
+		env := letter("b@example.com")
+		env.Via = &via
+		if r := w.SendMail(t.Context(), env, hello)[0]; !r.Temporary() || r.EnhancedCode[0] != 4 {
+			t.Errorf("%+v: receipt %q: %v", via, show(r), r.Err)
+		}
+	}
+}

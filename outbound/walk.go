@@ -191,11 +191,17 @@ func (w *walk) errorOf(c candidate, s status, err error) *Error {
 // soften makes a permanent error of DNS that nobody signed temporary where an
 // enforce policy is held: whoever forges DNS could bounce the mail (R12).
 func (w *walk) soften(e *Error) *Error {
-	soft := *e
-	soft.plan = w.plan
+	told := *e
+	told.plan = w.plan
 	if !w.plan.holdsEnforce() || e.Temporary() || ablation.Off(ablation.NothingForGood) {
-		return &soft
+		return &told
 	}
+	return told.soft()
+}
+
+// soft is a permanent error made temporary.
+func (e *Error) soft() *Error {
+	soft := *e
 	soft.Code, soft.EnhancedCode[0] = 451, 4
 	return &soft
 }

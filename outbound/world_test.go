@@ -191,19 +191,12 @@ func (t *talker) answer(line string) bool {
 			return t.say("DATA", "")
 		}
 		t.say("", "354 go on")
-		var body strings.Builder
-		for {
-			line, err := t.r.ReadString('\n')
-			if err != nil {
-				return false
-			}
-			body.WriteString(line)
-			if line == ".\r\n" {
-				break
-			}
+		body, ok := readBody(t.r)
+		if !ok {
+			return false
 		}
 		t.s.mu.Lock()
-		t.s.mail = append(t.s.mail, body.String())
+		t.s.mail = append(t.s.mail, body+".\r\n")
 		t.s.mu.Unlock()
 		return t.say(".", "250 2.0.0 queued as 7")
 	case "QUIT":
