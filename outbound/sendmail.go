@@ -269,33 +269,3 @@ func (c *smtpClient) data(j *job, m *outgoing) Receipt {
 	}
 	return Receipt{}
 }
-
-// What is wrong with an address (RFC 3463, section 3.2).
-var (
-	badRecipient = status{553, [3]int{5, 1, 3}}
-	badSender    = status{553, [3]int{5, 1, 7}}
-)
-
-// parseSender reads the return path; "" is the null sender.
-func parseSender(s string) (mailbox, error) {
-	if s == "" {
-		return mailbox{}, nil
-	}
-	a, err := parseMailbox(s)
-	if err != nil {
-		return mailbox{}, because{"the sender " + quote(s), err}
-	}
-	return a, nil
-}
-
-// parseRecipient reads a recipient.
-func parseRecipient(s string) (mailbox, status, error) {
-	a, err := parseMailbox(s)
-	switch {
-	case errors.Is(err, errSyntax):
-		return a, badRecipient, err
-	case err != nil:
-		return a, noSystem, err
-	}
-	return a, status{}, nil
-}
