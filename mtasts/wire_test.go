@@ -312,6 +312,25 @@ func TestNewTransportCanBeChanged(t *testing.T) {
 	}
 }
 
+// STS-53: whoever checks revocation does so where TLS lets him, and is heard.
+func TestARevokedPolicyHost(t *testing.T) {
+	w := strictmxtest.New(t)
+	d := w.Domain("example.com").Policy(strictmxtest.PolicyText("enforce", "mx.example.com"))
+	tr := transport(w, 0)
+	tr.TLSClientConfig.VerifyConnection = func(cs tls.ConnectionState) error {
+		if len(cs.VerifiedChains) == 0 {
+			t.Error("the chain is not verified yet")
+		}
+		return errors.New("revoked")
+	}
+	c := &mtasts.Client{Resolver: patient(w), Transport: tr}
+	defer c.Close()
+	r := lookup(t, c, d.Name())
+	if r.Policy != nil || r.Cause() != mtasts.CauseFailed || len(d.Requests()) != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // BenchmarkDiscover finds the policies of 1,000 domains of which nothing is
 // known, with real DNS, TLS and HTTP on loopback.
 func BenchmarkDiscover(b *testing.B) {

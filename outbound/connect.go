@@ -28,7 +28,8 @@ const (
 // Where TLS failed and nothing asks for it, the Conn is in clear, if need be on
 // a second connection, for which Connect calls dial again.
 //
-// ctx bounds all of it, and no more. The error is an [*Error]: go on to the next
+// ctx bounds all of it, and no more: the Conn has no deadline until you set one,
+// and net/smtp sets none. The error is an [*Error]: go on to the next
 // address or host. Whatever dial returned is then closed.
 func (s *Session) Connect(ctx context.Context, dial func(context.Context) (net.Conn, error)) (*Conn, error) {
 	s.restart()
@@ -44,7 +45,13 @@ func (s *Session) connect(ctx context.Context, dial func(context.Context) (net.C
 	if err := s.plan.current(s.host); err != nil {
 		return nil, err
 	}
+	if !secure && s.plan.verified { // cannot be, and must not (I1)
+		return nil, s.plan.fail(s.host, later, errNoTLS)
+	}
 	conn, err := dial(ctx)
+	if err == nil && conn == nil {
+		err = own("the dial function returned no connection and no error")
+	}
 	if err != nil {
 		return nil, s.plan.fail(s.host, unreachable, err)
 	}
@@ -126,6 +133,24 @@ func (s *Session) shakeHands(t *talk) attempt {
 		return a
 	}
 	t.tls = c
+	if s.wasAsked() && a.state.Version >= tls.VersionTLS13 {
+		return s.probe(t, a)
+	}
+	return a
+}
+
+// probe finds out whether a server that asked for our certificate goes on without:
+// with TLS 1.3 it says so after our handshake is complete. A second EHLO is legal,
+// and its reply is of no interest (RFC 5321, section 4.1.4).
+func (s *Session) probe(t *talk, a attempt) attempt {
+	t.conn.SetDeadline(time.Now().Add(replyTimeout))
+	_, err := t.tls.Write([]byte("EHLO " + s.plan.enforcer.localName(t.conn) + "\r\n"))
+	if err == nil {
+		_, err = readReply(bufio.NewReaderSize(t.tls, maxReplyLine))
+	}
+	if err != nil {
+		a.found, a.err, a.dead = tlsrpt.Classify(err), err, true
+	}
 	return a
 }
 
@@ -226,5 +251,9 @@ func (t *talk) read(limit time.Duration) (reply, error) {
 // (RFC 5321, section 4.1.1.10). Its answer is of no interest.
 func (t *talk) quit() {
 	t.conn.SetDeadline(time.Now().Add(time.Second))
+	if t.tls != nil {
+		t.tls.Write([]byte("QUIT\r\n"))
+		return
+	}
 	t.conn.Write([]byte("QUIT\r\n"))
 }

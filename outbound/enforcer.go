@@ -47,7 +47,8 @@ const (
 	// Ignore: judge and tell, but refuse nothing.
 	Ignore
 	// Verify: verified TLS or nothing, even without a policy; a policy in testing
-	// mode counts as enforced.
+	// mode counts as enforced. Reports alone go out all the same (RFC 8460,
+	// section 5.3).
 	Verify
 )
 
@@ -70,7 +71,9 @@ type Enforcer struct {
 	Observer tlsrpt.Observer
 	// TLSConfig is the base of each session's configuration; if nil, the zero
 	// one. RootCAs, Time, Certificates, CipherSuites and MinVersion count, and
-	// VerifyConnection runs after our own checks. MinVersion below TLS 1.2
+	// VerifyConnection runs after our own checks; its error refuses the host where
+	// verified TLS is demanded, and elsewhere takes Verified from the session's Level.
+	// VerifyPeerCertificate is not called. MinVersion below TLS 1.2
 	// lets sessions that no policy protects use what is older. If
 	// ClientSessionCache is nil, the Enforcer has its own; one given here is
 	// not to be shared with other uses. What decides who the other side is,

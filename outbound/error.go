@@ -127,6 +127,9 @@ var (
 
 // fail returns the error for a host, or for the domain where host is "".
 func (p *Plan) fail(host string, s status, err error) *Error {
+	if errors.Is(err, ErrRetryInClear) { // R36
+		err = errors.New(err.Error())
+	}
 	return &Error{Domain: p.name(), Host: host, Code: s.code, EnhancedCode: s.enhanced, Err: err, plan: p}
 }
 

@@ -25,12 +25,22 @@ func (s *Session) config() *tls.Config {
 	c.ServerName = s.serverName // the MX host; none for an address (RFC 8461, section 7.1; RFC 6066, section 3)
 	c.InsecureSkipVerify = true
 	also := c.VerifyConnection
+	c.VerifyPeerCertificate = nil // it sees no resumed session; VerifyConnection does
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
-		if err := s.verify(cs); err != nil && s.plan.verified {
+		err := s.verify(cs)
+		if err == nil || !s.plan.verified {
+			if objection := call(also, cs); objection != nil && err == nil {
+				err = objection
+				s.object(err)
+			}
+		}
+		// Where nothing demands TLS, to end it would be to go on in clear.
+		if s.plan.verified {
 			return err
 		}
-		return call(also, cs)
+		return nil
 	}
+	c.GetClientCertificate = s.certificate(c)
 	c.NextProtos = nil // there is none for SMTP on port 25
 	c.EncryptedClientHelloConfigList, c.EncryptedClientHelloRejectionVerify = nil, nil
 	c.Renegotiation = tls.RenegotiateNever
@@ -44,6 +54,33 @@ func (s *Session) config() *tls.Config {
 		c.ClientSessionCache = e.sessionCache()
 	}
 	return c
+}
+
+// certificate answers a server that asks for our certificate as c would by itself,
+// and notes that it asked.
+func (s *Session) certificate(c *tls.Config) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	own, chains := c.GetClientCertificate, c.Certificates
+	return func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		s.mu.Lock()
+		s.asked = true
+		s.mu.Unlock()
+		if own != nil {
+			return own(info)
+		}
+		for i := range chains {
+			if info.SupportsCertificate(&chains[i]) == nil {
+				return &chains[i], nil
+			}
+		}
+		return new(tls.Certificate), nil
+	}
+}
+
+// object makes the caller's objection the verdict on what was verified last.
+func (s *Session) object(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.verdict = err
 }
 
 // call runs the caller's own check. One that panics has not agreed (R20).

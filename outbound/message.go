@@ -14,6 +14,9 @@ type message struct {
 	// utf8: such bytes in the header, as UTF-8, which want SMTPUTF8 (RFC 6532,
 	// section 3.2). Other bytes there are an old mistake, and ask for no more than 8BITMIME.
 	utf8 bool
+	// nul: a NUL, which no server has to take (RFC 5321, section 2.3.1; RFC 2045,
+	// section 2.8), and which some drop: dots that it hides would end the message.
+	nul bool
 }
 
 // newMessage makes every line end a CRLF. A lone CR or LF must not be sent (RFC 5321,
@@ -21,7 +24,7 @@ type message struct {
 // a second message in the first.
 func newMessage(msg []byte) message {
 	wire := make([]byte, 0, len(msg)+bytes.Count(msg, []byte{'\n'})+len("\r\n.\r\n"))
-	m := message{}
+	m := message{nul: bytes.IndexByte(msg, 0) >= 0}
 	for len(msg) > 0 {
 		line := msg
 		if end := bytes.IndexAny(msg, "\r\n"); end < 0 {

@@ -45,6 +45,8 @@ type candidate struct {
 	broken bool
 	// fixed: the operator named this host, not the recipient.
 	fixed bool
+	// secure: DNSSEC, or the operator, vouches for the name being a host of the domain.
+	secure bool
 }
 
 // route is the way to a domain: the hosts in the order to try them, or why
@@ -92,7 +94,10 @@ func (w *walk) findRoute(ctx context.Context) (route, error) {
 	}
 	mxs, denial := usable(domain, ans, w.enforcer.ownName())
 	rt := route{secure: ans.Secure, denial: denial}
-	rt.hosts = candidates(mxs, port, cmp.Or(w.d.MaxHosts, defaultHosts))
+	rt.hosts = candidates(mxs, port, cmp.Or(max(w.d.MaxHosts, 0), defaultHosts))
+	for i := range rt.hosts {
+		rt.hosts[i].secure = ans.Secure
+	}
 	return rt, nil
 }
 
@@ -100,7 +105,7 @@ func (w *walk) findRoute(ctx context.Context) (route, error) {
 func fixedRoute(domain string, hosts []string, port string) route {
 	rt := route{secure: true}
 	for _, h := range hosts {
-		c := candidate{host: h, port: port, fixed: true}
+		c := candidate{host: h, port: port, fixed: true, secure: true}
 		if name, p, err := net.SplitHostPort(h); err == nil {
 			c.host, c.port = name, cmp.Or(p, port)
 		}

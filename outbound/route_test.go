@@ -172,17 +172,22 @@ func TestHostWithoutAddress(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		result mtasts.Result
-		secure bool
+		mx, a  bool // DNSSEC vouches for the MX record, and that the host has no address
 		want   string
 	}{
-		{"no policy", none, false, "5.4.4"},
-		{"enforce", enforcing(), false, "4.4.4"},
-		{"enforce, but DNSSEC vouches for it", enforcing(), true, "5.4.4"},
+		{"no policy", none, false, false, "5.4.4"},
+		{"enforce", enforcing(), false, false, "4.4.4"},
+		{"enforce, and a forged MX that names a host which a signed zone denies", enforcing(), false, true, "4.4.4"},
+		{"enforce, and an unsigned denial", enforcing(), true, false, "4.4.4"},
+		{"enforce, but DNSSEC vouches for all of it", enforcing(), true, true, "5.4.4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.result)
 			w.publish("example.com", mx(10, "mx.example.com"))
-			w.addrs["mx.example.com"] = resolver.Answer[netip.Addr]{NXDomain: true, Secure: tt.secure}
+			ans := w.mx["example.com"]
+			ans.Secure = tt.mx
+			w.mx["example.com"] = ans
+			w.addrs["mx.example.com"] = resolver.Answer[netip.Addr]{NXDomain: true, Secure: tt.a}
 			if got := w.visit(t, deliverTo); !slices.Equal(got, []string{"mx.example.com " + tt.want}) {
 				t.Errorf("visited %q", got)
 			}

@@ -78,7 +78,14 @@ func (d *Dialer) SendMail(ctx context.Context, env Envelope, msg []byte) []Recei
 		}
 		j.pending = append(j.pending, rcpt)
 	}
-	d.deliverAll(ctx, jobs, &outgoing{message: newMessage(msg), from: from})
+	m := &outgoing{message: newMessage(msg), from: from}
+	if m.nul {
+		for _, j := range jobs {
+			j.settle(deny(j.delivery.Domain, badContent, errNUL).Receipt())
+		}
+		return receipts
+	}
+	d.deliverAll(ctx, jobs, m)
 	return receipts
 }
 
@@ -101,6 +108,18 @@ type job struct {
 	pending  []*recipient
 }
 
+// split returns those whose addresses are in ASCII, and the others.
+func (j *job) split() (ascii, utf8 []*recipient) {
+	for _, r := range j.pending {
+		if r.address.utf8() {
+			utf8 = append(utf8, r)
+		} else {
+			ascii = append(ascii, r)
+		}
+	}
+	return ascii, utf8
+}
+
 func (j *job) settle(v Receipt) {
 	for _, r := range j.pending {
 		r.settle(v)
@@ -108,8 +127,7 @@ func (j *job) settle(v Receipt) {
 	j.pending = nil
 }
 
-// outgoing is the message as it goes to one domain; utf8 is then also for the
-// addresses.
+// outgoing is the message as it goes to one domain.
 type outgoing struct {
 	message
 	from mailbox
@@ -128,12 +146,7 @@ func (d *Dialer) deliverAll(ctx context.Context, jobs []*job, m *outgoing) {
 					j.settle(deny(j.delivery.Domain, later, err).Receipt())
 				}
 			}()
-			out := *m
-			out.utf8 = m.utf8 || m.from.utf8()
-			for _, r := range j.pending {
-				out.utf8 = out.utf8 || r.address.utf8()
-			}
-			d.deliver(ctx, j, &out)
+			d.deliver(ctx, j, m)
 		})
 	}
 	wg.Wait()
@@ -182,7 +195,16 @@ func handOver(ctx context.Context, conn *Conn, j *job, m *outgoing) Receipt {
 		return c.verdict(command, r)
 	}
 	defer c.quit()
-	line, lacking, err := c.mail(m, j.delivery.RequireTLS)
+	ascii, utf8 := j.split()
+	if len(utf8) > 0 && len(ascii) > 0 && !m.from.utf8() && !c.ehlo.offers("smtputf8") {
+		// Who has such an address does not take the others with him.
+		no := c.lost(noUTF8, errNoUTF8)
+		for _, r := range utf8 {
+			r.settle(no)
+		}
+		j.pending, utf8 = ascii, nil
+	}
+	line, lacking, err := c.mail(m, len(utf8) > 0 || m.from.utf8(), j.delivery.RequireTLS)
 	if err != nil {
 		return c.lost(lacking, err)
 	}
@@ -269,3 +291,9 @@ func (c *smtpClient) data(j *job, m *outgoing) Receipt {
 	}
 	return Receipt{}
 }
+
+// badContent is for a message that SMTP does not carry (RFC 3463, section 3.7).
+var (
+	badContent = status{554, [3]int{5, 6, 0}}
+	errNUL     = own("the message holds a NUL, which SMTP does not carry")
+)

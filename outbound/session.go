@@ -58,12 +58,19 @@ type Session struct {
 	level   Level
 	told    bool
 	peer    peer
+	asked   bool // the server asked for our certificate
 }
 
 // peer is what an event says of the two ends.
 type peer struct {
 	helo               string
 	sending, receiving netip.Addr
+}
+
+func (s *Session) wasAsked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
 }
 
 // Host returns the host that the session is with: a name in A-labels, or an
@@ -113,8 +120,14 @@ type StartTLSer interface {
 // A client that returns before it has shaken hands is refused, since nothing it
 // says afterwards could be judged. What c does with bytes that came in clear
 // after the reply to STARTTLS cannot be seen here; [Session.Connect] refuses them.
+//
+// The client must have said its EHLO, with Hello of net/smtp, say: one that says
+// it later and fails looks like a host without STARTTLS.
 func (s *Session) StartTLS(c StartTLSer) error {
 	s.restart()
+	if err := s.plan.current(s.host); err != nil { // R25
+		return err
+	}
 	if state, ok := c.TLSConnectionState(); ok && state.HandshakeComplete {
 		return s.Done(state, nil) // TLS from the first byte on
 	}
@@ -153,6 +166,9 @@ func (s *Session) TLSConfig() *tls.Config { return s.config() }
 // Nil: go on, on this connection. [ErrRetryInClear]: do what it says. An
 // [*Error]: this host may not be used; hang up.
 func (s *Session) Done(cs tls.ConnectionState, err error) error {
+	if stale := s.plan.current(s.host); stale != nil { // R25
+		return stale
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return s.plan.fail(s.host, broken, err) // the caller gave up: that says nothing of the host
 	}

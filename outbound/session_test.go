@@ -357,8 +357,10 @@ func TestVerifyConnectionOfTheCaller(t *testing.T) {
 		{"it says revoked under enforce", enforcing(), good, func(tls.ConnectionState) error { return revoked }, 1, "refused"},
 		{"it is not asked about what we refuse", enforcing(), expired, func(tls.ConnectionState) error { return nil }, 0, "refused"},
 		{"it is asked where we only look", testingMX(), expired, func(tls.ConnectionState) error { return nil }, 1, "encrypted"},
-		{"it says revoked without a policy", none, good, func(tls.ConnectionState) error { return revoked }, 1, "clear"},
-		{"it panics", enforcing(), good, func(tls.ConnectionState) error { panic("ouch") }, 1, "refused"}, // R20
+		{"it says revoked without a policy", none, good, func(tls.ConnectionState) error { return revoked }, 1, "encrypted"},
+		{"it says revoked in testing", testingMX(), good, func(tls.ConnectionState) error { return revoked }, 1, "encrypted"},
+		{"it says what it must not", enforcing(), good, func(tls.ConnectionState) error { return ErrRetryInClear }, 1, "refused"}, // R36
+		{"it panics", enforcing(), good, func(tls.ConnectionState) error { panic("ouch") }, 1, "refused"},                         // R20
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			e, seen := sender(r.known)

@@ -52,15 +52,25 @@ func (c *smtpClient) verdict(command string, r reply) Receipt {
 	}
 	// A "no" from a host that has not proved itself is not believed for good
 	// while the domain asks for proof (R12).
-	e := c.fail(r.status(level != Verified && plan.holdsEnforce()), r.refusal(command))
+	e := c.fail(r.status(c.doubted()), r.refusal(command))
 	e.text = text
 	return e.Receipt()
+}
+
+// doubted reports whether a "no" could be somebody else's: an enforce policy is
+// held, and the host is not one it names or has not proved itself.
+func (c *smtpClient) doubted() bool {
+	s := c.conn.Session
+	return s.plan.holdsEnforce() && (s.Level() != Verified || !s.named)
 }
 
 // lost is the Receipt for a connection that broke, or a refusal of our own.
 func (c *smtpClient) lost(s status, err error) Receipt {
 	if ended := ended(c.ctx); s == broken && ended != nil { // which is why
 		err = ended
+	}
+	if s.code >= 500 && c.doubted() {
+		s = later
 	}
 	return c.fail(s, err).Receipt()
 }
@@ -139,8 +149,9 @@ var (
 )
 
 // mail writes the MAIL command, with the parameters that the message needs and
-// the server offers. What is needed and not offered is an error.
-func (c *smtpClient) mail(m *outgoing, requireTLS bool) (string, status, error) {
+// the server offers; utf8 says that an address is in UTF-8. What is needed and not
+// offered is an error.
+func (c *smtpClient) mail(m *outgoing, utf8, requireTLS bool) (string, status, error) {
 	cmd := "MAIL FROM:<" + m.from.String() + ">"
 	if size, ok := c.ehlo.argument("size"); ok {
 		limit, _ := strconv.Atoi(size) // 0 and no number: no limit known (RFC 1870, section 4)
@@ -155,11 +166,11 @@ func (c *smtpClient) mail(m *outgoing, requireTLS bool) (string, status, error) 
 		}
 		cmd += " BODY=8BITMIME"
 	}
-	if m.utf8 {
-		if !c.ehlo.offers("smtputf8") {
-			return "", noUTF8, errNoUTF8
-		}
+	switch offered := c.ehlo.offers("smtputf8"); {
+	case offered && (m.utf8 || utf8):
 		cmd += " SMTPUTF8"
+	case utf8: // an address needs it; a header alone goes as 8BITMIME, as it came
+		return "", noUTF8, errNoUTF8
 	}
 	switch {
 	case !requireTLS:

@@ -56,7 +56,7 @@ func (w *walk) run(ctx context.Context) {
 	}
 	// No mail fails for a policy that has been replaced (STS-97, STS-99, STS-100).
 	if plan, err := w.plan.Refresh(ctx); err == nil && plan != w.plan {
-		w.plan = plan
+		w.plan, w.addresses = plan, 0
 		w.hosts(ctx, rt.hosts)
 	}
 }
@@ -78,7 +78,7 @@ func (w *walk) hosts(ctx context.Context, hosts []candidate) bool {
 func (w *walk) host(ctx context.Context, c candidate) bool {
 	s, err := w.session(ctx, c.host)
 	switch {
-	case c.broken && !w.plan.verified: // R22: refused, but not for a policy's sake
+	case c.broken && (err == nil || !w.plan.verified): // R22: refused, but not for a policy's sake
 		return w.fail(w.soften(w.errorOf(c, noRoute, errBadMX)))
 	case err != nil:
 		return w.fail(err)
@@ -129,7 +129,7 @@ func (w *walk) lookup(ctx context.Context, c candidate) ([]netip.Addr, error) {
 		return nil, w.errorOf(c, noAnswer, err)
 	case len(ans.Records) == 0:
 		e := w.errorOf(c, noRoute, errNoAddr)
-		if !ans.Secure {
+		if !ans.Secure || !c.secure {
 			e = w.soften(e)
 		}
 		return nil, e

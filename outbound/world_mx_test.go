@@ -33,7 +33,7 @@ func noSession(f strictmxtest.MXFault) bool {
 func spoilsTLS(f strictmxtest.MXFault) bool {
 	switch f {
 	case strictmxtest.NoSTARTTLS, strictmxtest.StrippedSTARTTLS, strictmxtest.GarbageAfter220, strictmxtest.CloseAfter220,
-		strictmxtest.InjectAfter220, strictmxtest.CloseAfterClientHello, strictmxtest.WeakCiphers, strictmxtest.TLS11Only,
+		strictmxtest.InjectAfter220, strictmxtest.CloseAfterClientHello, strictmxtest.WeakCiphers, strictmxtest.TLS11Only, strictmxtest.DemandClientCert,
 		strictmxtest.RefuseEHLO(500), strictmxtest.RefuseEHLO(502), strictmxtest.RefuseEHLO(550), strictmxtest.RefuseEHLO(554),
 		strictmxtest.RefuseSTARTTLS(421), strictmxtest.RefuseSTARTTLS(454), strictmxtest.RefuseSTARTTLS(500), strictmxtest.RefuseSTARTTLS(501),
 		strictmxtest.RefuseSTARTTLS(502), strictmxtest.RefuseSTARTTLS(530), strictmxtest.RefuseSTARTTLS(554):
