@@ -42,12 +42,12 @@ func send(ctx context.Context, e *outbound.Enforcer, dial dialer, domain, host, 
 	if err != nil {
 		return err
 	}
-	client, err := smtp.NewClient(conn, host) // from here on, net/smtp as ever
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })() // net/smtp knows no context, and waits for ever
+	client, err := smtp.NewClient(conn, host)               // from here on, net/smtp as ever
 	if err != nil {
-		conn.Close()
 		return err
 	}
-	defer client.Close()
 	if err := client.Hello(conn.LocalName()); err != nil {
 		return err
 	}
