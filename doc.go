@@ -30,6 +30,7 @@
 //	session, err := plan.Session(ctx, "mx1.example.com")
 //	conn, err := session.Connect(ctx, dial)
 //	client, err := smtp.NewClient(conn, "mx1.example.com")
+//	err = client.Hello(conn.LocalName())
 //
 // What Connect returns is as safe as the domain's policy asks, and any SMTP client
 // works on it. An error says which host to try next, or when to try again, and what

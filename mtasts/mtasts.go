@@ -63,7 +63,7 @@ type Policy struct {
 // one; the zero Cause says that a policy is enforced.
 type Cause string
 
-// The causes.
+// The causes. Package outbound has one more, for exceptions.
 const (
 	// CauseAbsent: the domain publishes no policy, or can have none.
 	CauseAbsent Cause = "absent"

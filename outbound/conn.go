@@ -15,6 +15,10 @@ import (
 // written. There is no more TLS to be had on it, so a host that goes on in clear
 // is not seen to offer STARTTLS: a client that would try gets on without. A
 // server that sends more than 128 KiB without being asked anything is cut off.
+//
+// A client of net/smtp does not see the TLS beneath: its TLSConnectionState says
+// false, and its PlainAuth refuses. To log in to a smart host with it, use
+// [Session.StartTLS].
 type Conn struct {
 	net.Conn // the TLS connection, or the plain one; read and write through the Conn
 	Session  *Session

@@ -28,8 +28,8 @@ const (
 // Where TLS failed and nothing asks for it, the Conn is in clear, if need be on
 // a second connection, for which Connect calls dial again.
 //
-// ctx bounds all of it, and no more: the Conn has no deadline until you set one,
-// and net/smtp sets none. The error is an [*Error]: go on to the next
+// ctx bounds all of it, beside a limit of some minutes for each step, and no more:
+// the Conn has no deadline until you set one, and net/smtp sets none. The error is an [*Error]: go on to the next
 // address or host. Whatever dial returned is then closed.
 func (s *Session) Connect(ctx context.Context, dial func(context.Context) (net.Conn, error)) (*Conn, error) {
 	s.restart()

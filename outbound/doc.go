@@ -22,6 +22,14 @@
 //	err = client.Hello(conn.LocalName())
 //	// client.Mail, Rcpt, Data, Quit, as ever
 //
+// An Enforcer finds policies with an [mtasts.Client]; one of your own, to share, to
+// run in the background and to close, goes into its field MTASTS:
+//
+//	policies := &mtasts.Client{}
+//	go policies.Run(ctx)
+//	defer policies.Close()
+//	enforcer := &outbound.Enforcer{MTASTS: policies}
+//
 // A [Dialer] makes that walk by itself: its Conns yields the connections that may
 // be used, and its SendMail hands over a message and returns what became of it
 // for each recipient.

@@ -130,13 +130,17 @@ func (p *Plan) Cause() mtasts.Cause {
 }
 
 // Result returns what is known of the domain's policy: its mode, id, age and
-// what went wrong on the way to it (STS-136).
+// what went wrong on the way to it.
 func (p *Plan) Result() mtasts.Result { return p.result }
 
 // Session returns the session with one host of the domain: a name from its MX
 // records or the Delivery's Hosts, or an address, without a port. It is to be
 // called before dialling. Its error is an [*Error] and means that this host may
 // not be used: go on to the next.
+//
+// It does not look at MX records. Who does so without [Dialer.Conns] deals first
+// with a null MX (RFC 7505), whose host is "" and no host, and with a domain that
+// has none, which is its own host (RFC 5321, section 5.1).
 func (p *Plan) Session(ctx context.Context, host string) (*Session, error) {
 	if err := p.current(host); err != nil {
 		return nil, err

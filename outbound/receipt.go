@@ -62,7 +62,10 @@ func (e *Error) Receipt() Receipt {
 // the one to answer with. It is permanent only where all are, since the mail is
 // not lost while one host might take it; of the others it is the first that a
 // policy is behind, since that can be acted on, or else the first. An error that
-// is no [*Error] is taken for a connection that broke. Without errors it is nil.
+// is no [*Error] is taken for a connection that broke, a reply to an SMTP client
+// of your own, too: where a host answers MAIL, RCPT or DATA with 5xx, that is the
+// answer, and not for Verdict. Without errors it is a nil *Error, not to be
+// returned as an error.
 func Verdict(errs []error) *Error {
 	var telling *Error
 	for _, err := range errs {

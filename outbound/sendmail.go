@@ -42,7 +42,8 @@ const atOnce = 8
 // SendMail delivers msg to the recipients of env, in one transaction for each
 // domain or, with Via, in one for all, and returns one Receipt for each of them,
 // in their order. It never sends where the policies of the domain delivered to
-// forbid it. Line ends of any kind in msg become CRLF.
+// forbid it. Line ends of any kind in msg become CRLF. Up to eight domains are
+// delivered to at a time, so an Observer hears of them in any order.
 //
 // It does not queue and tries each host once (see [Dialer.Conns] for which, and
 // when twice): a Receipt that is Temporary is to be tried again later, with the

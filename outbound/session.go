@@ -221,7 +221,7 @@ func isBroken(err error) bool {
 
 // Reuse judges a pooled connection for this delivery, by the state that it is
 // in: zero where it is in clear. Nil: it may be used. An [*Error]: it may not;
-// dial. Nobody is told, since its session was told when it was made (TLS-23).
+// dial. Nobody is told, since its session was told when it was made.
 func (s *Session) Reuse(cs tls.ConnectionState) error {
 	p := s.plan
 	if err := p.current(s.host); err != nil {

@@ -27,7 +27,20 @@
 // through what it hands out: [World.Resolver] or [World.NetResolver] for names,
 // [World.Transport] for HTTPS, [World.DialContext] for everything, [World.Roots]
 // for trust. A client that can be told a port, but no dial function, uses
-// [World.Port]: each MX host has an address of its own, so they share one.
+// [World.Port]: each MX host has an address of its own, so they share one. This
+// library's own sender takes all of it like this:
+//
+//	&outbound.Dialer{
+//		Enforcer: &outbound.Enforcer{
+//			MTASTS:    &mtasts.Client{Resolver: w.Resolver(), Transport: w.Transport()},
+//			TLSConfig: &tls.Config{RootCAs: w.Roots()},
+//		},
+//		Resolver:    w.Resolver(),
+//		DialContext: w.DialContext,
+//	}
+//
+// A sender that lacks the Transport fetches no policy, and delivers as though the
+// domain had none: test that a bad host is refused, not only that a good one is used.
 //
 // # Faults
 //

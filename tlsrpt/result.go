@@ -2,7 +2,8 @@ package tlsrpt
 
 // ResultType is what went wrong, in the words of the IANA registry "STARTTLS
 // Validation Result Types" (RFC 8460, sections 4.3 and 6.6). We emit the
-// eleven below and nothing else; a reader keeps others as they are.
+// eleven below and nothing else, those of DANE not yet; a reader keeps others as
+// they are.
 type ResultType string
 
 // The registered result types.
