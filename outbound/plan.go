@@ -195,8 +195,11 @@ func (p *Plan) outcomeWith(found ...tlsrpt.Failure) tlsrpt.Outcome {
 }
 
 // current fails when the plan is too old to act on (R25).
-func (p *Plan) current(host string) error {
-	if time.Since(p.made) > planLife && !ablation.Off(ablation.PlanLife) {
+func (p *Plan) current(host string) error { return p.within(planLife, host) }
+
+// within fails when the plan is older than that.
+func (p *Plan) within(life time.Duration, host string) error {
+	if time.Since(p.made) > life && !ablation.Off(ablation.PlanLife) {
 		return p.fail(shown(host), later, errStale)
 	}
 	return nil

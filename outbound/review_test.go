@@ -82,10 +82,23 @@ func TestAnOldPlanSecuresNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, seen := sender(none)
 		s := session(t, e, deliverTo, "mx.example.com")
+		late := session(t, e, deliverTo, "mx.example.com")
 		time.Sleep(planLife + time.Second)
+		asError(t, s.Reuse(state(tls.VersionTLS13, good)))
+		if _, err := s.Connect(t.Context(), newHost("mx.example.com", good).dial); err == nil {
+			t.Error("connected")
+		}
+		if n := len(seen.list()); n != 0 {
+			t.Errorf("%d events", n)
+		}
+		if err := late.Done(state(tls.VersionTLS13, good), nil); err != nil { // it began in time
+			t.Error(err)
+		}
+		seen.only(t)
+		seen.all = nil
+		time.Sleep(time.Hour)
 		asError(t, s.StartTLS(offersNothing{}))
 		asError(t, s.Done(tls.ConnectionState{}, nil))
-		asError(t, s.Reuse(state(tls.VersionTLS13, good)))
 		if n := len(seen.list()); n != 0 {
 			t.Errorf("%d events", n)
 		}

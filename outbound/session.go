@@ -67,6 +67,12 @@ type peer struct {
 	sending, receiving netip.Addr
 }
 
+// inTime fails when the Plan was too old (R25) before the session can have begun: a
+// client dials, and waits for each step as long as Connect does at most.
+func (s *Session) inTime() error {
+	return s.plan.within(planLife+greetingTimeout+3*replyTimeout+handshakeTimeout, s.host)
+}
+
 func (s *Session) wasAsked() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +131,7 @@ type StartTLSer interface {
 // it later and fails looks like a host without STARTTLS.
 func (s *Session) StartTLS(c StartTLSer) error {
 	s.restart()
-	if err := s.plan.current(s.host); err != nil { // R25
+	if err := s.inTime(); err != nil {
 		return err
 	}
 	if state, ok := c.TLSConnectionState(); ok && state.HandshakeComplete {
@@ -166,7 +172,7 @@ func (s *Session) TLSConfig() *tls.Config { return s.config() }
 // Nil: go on, on this connection. [ErrRetryInClear]: do what it says. An
 // [*Error]: this host may not be used; hang up.
 func (s *Session) Done(cs tls.ConnectionState, err error) error {
-	if stale := s.plan.current(s.host); stale != nil { // R25
+	if stale := s.inTime(); stale != nil {
 		return stale
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
