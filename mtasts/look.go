@@ -90,11 +90,6 @@ func (h *held) nextTXT() instant {
 	return h.lookOf().nextTXT
 }
 
-// knownID is the id of the last valid record.
-func (h *held) knownID() string {
-	return h.lookOf().id
-}
-
 // nextGET is when the policy is due to be fetched again (R1): in good time
 // before it expires, whatever the record says, and at once when its id is new.
 func (h *held) nextGET() instant {
