@@ -55,6 +55,7 @@ type server struct {
 	port    string        // on the address of each host
 	maildir string
 	log     string
+	since   int // how much of the log is of senders before this one
 	words   words
 }
 
@@ -255,11 +256,13 @@ func (s *server) read() []byte {
 	return b
 }
 
-// says counts the lines of the log with one of the server's words about a client.
+// says counts the lines of the log with one of the server's words about a client,
+// since the last sender was made: one before it may have had the same port, to
+// another of the server's addresses.
 func (s *server) says(pattern, client string) int {
 	addr, port, _ := net.SplitHostPort(client)
 	expr := strings.ReplaceAll(pattern, "CLIENT", regexp.QuoteMeta("["+addr+"]:"+port))
-	return len(regexp.MustCompile(expr).FindAll(s.read(), -1))
+	return len(regexp.MustCompile(expr).FindAll(s.read()[s.since:], -1))
 }
 
 // find returns the message whose Subject is token, or nil.

@@ -77,6 +77,7 @@ func (w *world) sender(t *testing.T, s *server) *sender {
 	policies := &mtasts.Client{Resolver: w.Resolver(), Transport: w.Transport()}
 	t.Cleanup(func() { policies.Close() })
 	v := &sender{server: s}
+	s.since = len(s.read())
 	v.Enforcer = &outbound.Enforcer{
 		MTASTS: policies, Observer: v, LocalName: "out.sender.test",
 		TLSConfig: &tls.Config{RootCAs: w.Roots()},
