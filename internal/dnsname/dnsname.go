@@ -158,12 +158,7 @@ func IsASCII(s string) bool {
 }
 
 // Labels returns how many labels a canonical name has.
-func Labels(name string) int {
-	if name == "" {
-		return 0
-	}
-	return strings.Count(name, ".") + 1
-}
+func Labels(name string) int { return strings.Count(name, ".") + 1 }
 
 // Parent returns the registrable domain of a canonical name: the party that
 // can make up any number of names below it, and whose share is bounded as a

@@ -82,6 +82,30 @@ func TestParent(t *testing.T) {
 	}
 }
 
+// R22: case is folded as DNS does, for A to Z alone.
+func TestLetters(t *testing.T) {
+	for _, c := range []struct {
+		a, b  string
+		equal bool
+	}{
+		{"mx.example", "MX.Example", true}, {"mx.example", "mx.example", true}, {"mx.example", "mx.examplf", false},
+		{"mx", "mx.", false}, {"[", "{", false}, {"kelvin", "\u212aelvin", false}, {"k", "\u212a", false},
+	} {
+		if got := EqualFold(c.a, c.b); got != c.equal {
+			t.Errorf("EqualFold(%q, %q) = %v", c.a, c.b, got)
+		}
+		if lower := Lower(c.b) == Lower(c.a); lower != c.equal {
+			t.Errorf("Lower(%q) = %q, Lower(%q) = %q", c.a, Lower(c.a), c.b, Lower(c.b))
+		}
+	}
+	if Labels("mx.example.com") != 3 || Labels("localhost") != 1 {
+		t.Error("Labels is wrong")
+	}
+	if !IsASCII("mx.example") || IsASCII("m\u00fcx") {
+		t.Error("IsASCII is wrong")
+	}
+}
+
 func TestCanonicalNamesAreNotCopied(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		if _, err := Host("mail.example.com."); err != nil {
