@@ -141,12 +141,11 @@ func (h *held) confirms(id, text string, start instant) bool {
 	if l.weaker != nil && l.weaker.text == sum && start-l.weaker.seen >= confirmAfter {
 		return true
 	}
-	if l.weaker == nil || l.weaker.text != sum {
-		l.weaker = &pending{text: sum, seen: start}
+	next := &pending{text: sum, id: id, seen: start}
+	if l.weaker != nil && l.weaker.text == sum {
+		next.seen = l.weaker.seen
 	}
-	next := *l.weaker
-	next.id = id
-	l.weaker = &next
+	l.weaker = next
 	l.failID, l.fails, l.misses = "", 0, 0 // the GET did not fail
 	h.set(l)
 	return false

@@ -50,18 +50,21 @@ func (c *Client) fetch(name string, e errand) (Result, error) {
 		c.postpone(name, c.clock.now()+turn.wait)
 		return Result{}, err
 	}
-	next := &held{}
+	var next *held
 	if err == nil {
 		next, err = newHeld(name, l.id, text, start)
 	}
+	var policy *Policy
 	var failure *Error
 	if err != nil {
-		next, failure = &held{}, policyError(name, text, err)
+		failure = policyError(name, text, err)
+	} else {
+		policy = next.policy
 	}
 	if c.trace.Fetched != nil {
 		c.trace.Fetched(Fetch{
 			Domain: name, ID: l.id, Start: c.clock.wall(start), Duration: c.clock.now() - start,
-			Policy: next.policy, Err: failure.orNil(),
+			Policy: policy, Err: failure.orNil(),
 		})
 	}
 	if failure != nil {

@@ -38,7 +38,7 @@ func (a mailbox) isNull() bool { return a == mailbox{} }
 
 // utf8 reports whether a server must know SMTPUTF8 to take the address. The
 // domain never asks for it, since it is written in A-labels.
-func (a mailbox) utf8() bool { return !isASCII(a.local) }
+func (a mailbox) utf8() bool { return !dnsname.IsASCII(a.local) }
 
 // parseMailbox takes an address apart and refuses every byte that could end the
 // command it will stand in: no CR, LF, angle bracket or space gets through, but a
@@ -140,13 +140,4 @@ func parseLiteral(s string) (netip.Addr, bool) {
 	}
 	ip, err := netip.ParseAddr(s)
 	return ip, err == nil && ip.Is6() == six && ip.Zone() == ""
-}
-
-func isASCII[T string | []byte](s T) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

@@ -3,6 +3,8 @@ package outbound
 import (
 	"bytes"
 	"unicode/utf8"
+
+	"github.com/strictmx/strictmx/internal/dnsname"
 )
 
 // message is a message as DATA carries it, and what it asks of a server.
@@ -44,9 +46,9 @@ func newMessage(msg []byte) message {
 	}
 	m.size += len(wire)
 	m.wire = append(wire, ".\r\n"...)
-	if m.eightBit = !isASCII(m.wire); m.eightBit && !bytes.HasPrefix(m.wire, []byte("\r\n")) {
+	if m.eightBit = !dnsname.IsASCII(m.wire); m.eightBit && !bytes.HasPrefix(m.wire, []byte("\r\n")) {
 		header, _, _ := bytes.Cut(m.wire, []byte("\r\n\r\n"))
-		m.utf8 = !isASCII(header) && utf8.Valid(header)
+		m.utf8 = !dnsname.IsASCII(header) && utf8.Valid(header)
 	}
 	return m
 }

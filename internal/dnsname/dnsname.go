@@ -148,7 +148,7 @@ func EqualFold(a, b string) bool {
 }
 
 // IsASCII reports whether s has no byte above 127.
-func IsASCII(s string) bool {
+func IsASCII[T string | []byte](s T) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= 0x80 {
 			return false
