@@ -25,6 +25,7 @@ func (c *Client) Forget(ctx context.Context, domain string) error {
 	}
 	c.absences.Delete(name)
 	c.looks.Delete(name)
+	c.refused.Delete(name)
 	return nil
 }
 

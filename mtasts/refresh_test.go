@@ -169,6 +169,17 @@ func TestForget(t *testing.T) {
 				t.Errorf("%s: asked %d times after Forget", name, asked)
 			}
 		}
+		h, err := newHeld("example.com", "1", text(ModeEnforce, day, "mx.example.com"), c.clock.now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.refused.Put("example.com", h)
+		if err := c.Forget(t.Context(), "example.com"); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := c.refused.Get("example.com"); ok {
+			t.Error("a policy that memory had no room for stands in after Forget")
+		}
 		if err := c.Forget(t.Context(), "[::1]"); err != nil {
 			t.Error(err)
 		}
