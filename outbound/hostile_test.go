@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -21,33 +22,35 @@ func FuzzHostileServer(f *testing.F) {
 		f.Add(script)
 	}
 	f.Fuzz(func(t *testing.T, script string) {
-		w := newWorld(t, none)
-		w.Timeout = 100 * time.Millisecond // for a script that leaves a reply half said
-		w.DialContext = func(context.Context, string, string) (net.Conn, error) {
-			client, server := pipe()
-			w.wg.Go(func() {
-				defer server.Close()
-				r := bufio.NewReader(server)
-				for i, say := range strings.Split(script, "|") {
-					if i > 0 {
-						if _, err := r.ReadString('\n'); err != nil {
-							return
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, none)
+			w.Timeout = 100 * time.Millisecond // for a script that leaves a reply half said
+			w.DialContext = func(context.Context, string, string) (net.Conn, error) {
+				client, server := pipe()
+				w.wg.Go(func() {
+					defer server.Close()
+					r := bufio.NewReader(server)
+					for i, say := range strings.Split(script, "|") {
+						if i > 0 {
+							if _, err := r.ReadString('\n'); err != nil {
+								return
+							}
 						}
+						server.Write([]byte(say + "\r\n"))
 					}
-					server.Write([]byte(say + "\r\n"))
+				})
+				return client, nil
+			}
+			w.addrs["example.com"] = answer("8.8.4.1", "8.8.4.2")
+			env := letter("b@example.com", "c@example.com", "nobody")
+			for i, r := range w.SendMail(t.Context(), env, hello) {
+				if r.Recipient != env.To[i] || r.Code < 200 || r.Code > 599 || (r.Err == nil) != (r.Code < 300) || r.Code/100 != r.EnhancedCode[0] {
+					t.Errorf("%q: receipt %+v", script, r)
 				}
-			})
-			return client, nil
-		}
-		w.addrs["example.com"] = answer("8.8.4.1", "8.8.4.2")
-		env := letter("b@example.com", "c@example.com", "nobody")
-		for i, r := range w.SendMail(t.Context(), env, hello) {
-			if r.Recipient != env.To[i] || r.Code < 200 || r.Code > 599 || (r.Err == nil) != (r.Code < 300) || r.Code/100 != r.EnhancedCode[0] {
-				t.Errorf("%q: receipt %+v", script, r)
+				if r.Text != clean(r.Text, maxReplyText) || r.Err != nil && r.Err.Error() != clean(r.Err.Error(), maxErrorText) {
+					t.Errorf("%q: text %q, error %v", script, r.Text, r.Err)
+				}
 			}
-			if r.Text != clean(r.Text, maxReplyText) || r.Err != nil && r.Err.Error() != clean(r.Err.Error(), maxErrorText) {
-				t.Errorf("%q: text %q, error %v", script, r.Text, r.Err)
-			}
-		}
+		})
 	})
 }
