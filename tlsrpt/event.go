@@ -9,14 +9,14 @@ import (
 // between events, and is never changed after it was made.
 type Policy struct {
 	Type PolicyType `json:"policy-type"`
-	// Domain is the policy domain in A-labels: the recipient domain or smart
-	// host for STS and NoPolicyFound, the TLSA base domain for TLSA.
-	Domain string `json:"policy-domain"`
 	// Strings are the lines of the policy as served, or its TLSA records as
 	// text (section 4.5); nil where there is no policy or none could be had. They
 	// are the words of a stranger, valid UTF-8 and bounded: never print them as
 	// they are.
 	Strings []string `json:"policy-string,omitempty"`
+	// Domain is the policy domain in A-labels: the recipient domain or smart
+	// host for STS and NoPolicyFound, the TLSA base domain for TLSA.
+	Domain string `json:"policy-domain"`
 	// MXHosts are the mx patterns of an STS policy, in A-labels; nil for others.
 	MXHosts []string `json:"mx-host,omitempty"`
 }

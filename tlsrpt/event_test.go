@@ -24,8 +24,8 @@ func TestEventAsJSON(t *testing.T) {
 			}},
 		},
 		`{"time":"2026-05-01T12:00:00Z","domain":"example.com","receiving-mx-hostname":"mx.example.com","receiving-mx-helo":"mx",` +
-			`"sending-mta-ip":"2001:db8::1","receiving-ip":"192.0.2.1","policies":[{"policy":{"policy-type":"sts","policy-domain":"example.com",` +
-			`"policy-string":["version: STSv1"],"mx-host":["*.example.com"]},"failure-details":[{"result-type":"certificate-not-trusted",` +
+			`"sending-mta-ip":"2001:db8::1","receiving-ip":"192.0.2.1","policies":[{"policy":{"policy-type":"sts",` +
+			`"policy-string":["version: STSv1"],"policy-domain":"example.com","mx-host":["*.example.com"]},"failure-details":[{"result-type":"certificate-not-trusted",` +
 			`"failure-reason-code":"self-signed"}]}]}`,
 	}, {
 		Event{
