@@ -83,7 +83,7 @@ func discoveries() []discovery {
 
 // Every fault of DNS and of a policy host, through the whole of a delivery in
 // each mode: with nothing known the mail goes out as though there were no policy
-// and the domain hears why (RFC 8461, sections 3.3 and 6; AMB-32); and a policy that is
+// and the domain hears why (RFC 8461, sections 3.3 and 6; AMB-32, RPT-41 to RPT-43, RPT-45); and a policy that is
 // held goes on to hold: a stranger's host gets nothing under enforce, and in the
 // other modes what it gets without (STS-52, STS-88, STS-89, STS-130 to STS-132).
 func TestWorldOfDiscovery(t *testing.T) {
