@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,7 +88,7 @@ func TestAnInvalidNewTextChangesNothing(t *testing.T) {
 	})
 }
 
-// RPT-84, RPT-122, AMB-32, STS-131.
+// RPT-42, RPT-84, RPT-122, AMB-32, STS-131.
 func TestAnInvalidPolicyIsToldWithItsLines(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, c *Client) {
 		w.publish("example.com", "1", "version: STSv1\r\nmode: enforced\r\n")
@@ -105,6 +106,46 @@ func TestAnInvalidPolicyIsToldWithItsLines(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 	})
+}
+
+// RPT-45: a policy that expired while DNS kept silent is told as one that could not
+// be fetched, for as long as it is remembered; one whose record is gone is not.
+func TestAPolicyThatLapsedInSilenceIsTold(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		mode   Mode
+		change func(*domain)
+		want   tlsrpt.PolicyType
+	}{
+		{"enforce, and DNS is silent", ModeEnforce, func(d *domain) { d.dnsErr = errDown }, tlsrpt.STS},
+		{"testing, and DNS is silent", ModeTesting, func(d *domain) { d.dnsErr = errDown }, tlsrpt.STS},
+		{"none, and DNS is silent", ModeNone, func(d *domain) { d.dnsErr = errDown }, tlsrpt.NoPolicyFound},
+		{"enforce, and the record is gone", ModeEnforce, func(d *domain) { d.txt = nil }, tlsrpt.NoPolicyFound},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, cl *Client) {
+				mxs := []string{"mx.example.com"}
+				if c.mode == ModeNone {
+					mxs = nil
+				}
+				w.publish("example.com", "1", text(c.mode, day, mxs...))
+				lookup(t, cl, "example.com")
+				w.set("example.com", func(d *domain) { d.httpErr = errDown; c.change(d) })
+				time.Sleep(day + time.Second)
+				o := lookup(t, cl, "example.com").Outcome()
+				if o.Policy.Type != c.want || o.Policy.Domain != "example.com" || o.Policy.Strings != nil || o.Policy.MXHosts != nil {
+					t.Errorf("policy %+v", o.Policy)
+				}
+				var failures []tlsrpt.Failure
+				if c.want == tlsrpt.STS {
+					failures = []tlsrpt.Failure{{Type: tlsrpt.STSPolicyFetchError, Reason: tlsrpt.ReasonDNS}}
+				}
+				if !slices.Equal(o.Failures, failures) {
+					t.Errorf("failures %v, want %v", o.Failures, failures)
+				}
+			})
+		})
+	}
 }
 
 // STS-49, STS-89, R3: the new id is tried again, less and less often.

@@ -139,8 +139,9 @@ func (r Result) LogValue() slog.Value {
 
 // Outcome returns the policy and its discovery as a report tells it (RFC 8460,
 // section 4.4): the policy applied with the lines as served, and a failure
-// where discovery failed. A domain without a policy, or with mode none, gives
-// policy type no-policy-found.
+// where discovery failed. That DNS keeps silent is a failure where a policy
+// lapsed lately, and nothing to tell of where there never was one. A domain
+// without a policy, or with mode none, gives policy type no-policy-found.
 func (r Result) Outcome() tlsrpt.Outcome {
 	o := tlsrpt.Outcome{Policy: &tlsrpt.Policy{Type: tlsrpt.NoPolicyFound, Domain: r.Domain}}
 	e, _ := r.Failure.(*Error)
@@ -149,6 +150,9 @@ func (r Result) Outcome() tlsrpt.Outcome {
 		o.Policy = &tlsrpt.Policy{Type: tlsrpt.STS, Domain: r.Domain, Strings: r.Policy.Lines(), MXHosts: r.Policy.MX}
 	case r.Policy == nil && e != nil:
 		o.Policy = &tlsrpt.Policy{Type: tlsrpt.STS, Domain: r.Domain, Strings: e.Lines}
+	case r.Policy == nil && r.Indeterminate && r.Lapsed != nil && r.Lapsed.Mode != ModeNone:
+		o.Policy = &tlsrpt.Policy{Type: tlsrpt.STS, Domain: r.Domain}
+		o.Failures = []tlsrpt.Failure{{Type: tlsrpt.STSPolicyFetchError, Reason: tlsrpt.ReasonDNS}}
 	}
 	if e != nil && (r.Policy == nil || r.Policy.Mode != ModeNone) {
 		o.Failures = e.TLSFailures()
