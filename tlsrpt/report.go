@@ -2,6 +2,7 @@ package tlsrpt
 
 import (
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -50,6 +51,25 @@ func (d DateRange) MarshalJSON() ([]byte, error) {
 		Start string `json:"start-datetime"`
 		End   string `json:"end-datetime"`
 	}{d.Start.UTC().Format(time.RFC3339), d.End.UTC().Format(time.RFC3339)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. It takes a time without a zone as
+// UTC.
+func (d *DateRange) UnmarshalJSON(b []byte) error {
+	var text struct {
+		Start string `json:"start-datetime"`
+		End   string `json:"end-datetime"`
+	}
+	if err := json.Unmarshal(b, &text); err != nil {
+		return err
+	}
+	var ok1, ok2 bool
+	d.Start, ok1 = parseTime(text.Start)
+	d.End, ok2 = parseTime(text.End)
+	if !ok1 || !ok2 {
+		return errors.New("date-range: no date and time as in RFC 3339")
+	}
+	return nil
 }
 
 // PolicyResult is what became of all the sessions that one policy judged.
