@@ -8,8 +8,9 @@
 // and leaves nothing behind.
 //
 // A [World] has a name server for all zones, a certificate authority, the policy
-// hosts (RFC 8461, section 3.3) of any number of domains, and MX hosts that speak
-// ESMTP with STARTTLS and keep what they receive:
+// hosts (RFC 8461, section 3.3) of any number of domains, MX hosts that speak ESMTP
+// with STARTTLS and keep what they receive, and HTTPS servers that take TLS reports
+// (RFC 8460):
 //
 //	w := strictmxtest.New(t)
 //	w.Domain("example.com").
@@ -51,6 +52,6 @@
 // a test can walk them: [DNSFaults], [PolicyFaults], [MXFaults], [Certificates].
 //
 // What the servers saw is there to be asked: [DNS.Queries], [Domain.Requests],
-// [MX.Sessions], [MX.Messages]; and [World.Log] tells it as one story, which a
+// [MX.Sessions], [MX.Messages], [ReportHost.Posts]; and [World.Log] tells it as one story, which a
 // test that fails prints by itself.
 package strictmxtest

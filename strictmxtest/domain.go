@@ -100,6 +100,20 @@ func (d *Domain) RemoveRecord() *Domain {
 	return d
 }
 
+// TLSRPT publishes a TLS-RPT record that asks for reports at these URIs (RFC 8460,
+// section 3), such as "mailto:tls@example.com" or [ReportHost.URL]; without any, it
+// takes the record away. Others than this one are for [DNS.Set] and [DNS.Fault], at
+// "_smtp._tls." and the domain's name.
+func (d *Domain) TLSRPT(rua ...string) *Domain {
+	name := "_smtp._tls." + d.name
+	if len(rua) == 0 {
+		d.w.DNS.Remove(name, "TXT")
+		return d
+	}
+	d.w.DNS.Set(fmt.Sprintf("%s. IN TXT %q", name, "v=TLSRPTv1; rua="+strings.Join(rua, ",")))
+	return d
+}
+
 // RemoveText makes the policy host answer 404 and leaves the record alone.
 func (d *Domain) RemoveText() *Domain {
 	return d.change(func(s *site) { s.text, s.absent = "", true })

@@ -44,9 +44,9 @@ func (w *World) NetResolver() *net.Resolver {
 }
 
 // Transport returns a new transport that trusts the world's authority, looks
-// names up in the world's DNS and finds port 443 of its policy hosts. It speaks
-// HTTP/1.1 and has no keep-alive, no proxy and no compression. The caller may
-// change it before its first use.
+// names up in the world's DNS and finds port 443 of its policy hosts and its
+// receivers of reports. It speaks HTTP/1.1 and has no keep-alive, no proxy and no
+// compression. The caller may change it before its first use.
 func (w *World) Transport() *http.Transport {
 	return &http.Transport{
 		DialContext:        w.DialContext,
@@ -66,8 +66,8 @@ func http1() *http.Protocols {
 // DialContext dials as [net.Dialer.DialContext] does, within the world: names
 // are looked up in its DNS, port 25 of an MX host's address reaches that host
 // wherever it listens, likewise 465 (see [MX.ImplicitTLS]), 443 of a policy
-// host and 53 of the name server. Any other address or port is refused, as a
-// closed port is; nothing leaves the world.
+// host or a [ReportHost] and 53 of the name server. Any other address or port is
+// refused, as a closed port is; nothing leaves the world.
 func (w *World) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {

@@ -35,6 +35,7 @@ type World struct {
 	ids     int        // policy ids given out
 	domains map[string]*Domain
 	hosts   map[string]*MX
+	reports map[string]*ReportHost
 	addrs   map[netip.Addr]endpoint
 }
 
@@ -71,6 +72,7 @@ func Start() (*World, error) {
 		done:    make(chan struct{}),
 		domains: map[string]*Domain{},
 		hosts:   map[string]*MX{},
+		reports: map[string]*ReportHost{},
 		addrs:   map[netip.Addr]endpoint{},
 		// Worlds in parallel tests start at different addresses; where they meet
 		// all the same, a taken port is passed over.
@@ -117,7 +119,7 @@ func (w *World) Close() error {
 	}
 	w.closed = true
 	close(w.done)
-	hosts := w.hosts
+	hosts, reports := w.hosts, w.reports // none is added to a closed world
 	w.mu.Unlock()
 
 	if w.DNS != nil {
@@ -126,9 +128,12 @@ func (w *World) Close() error {
 	if w.PolicyHost != nil {
 		w.PolicyHost.listener.close()
 	}
-	for _, m := range hosts { // MX adds none to a closed world
+	for _, m := range hosts {
 		m.plain.close()
 		m.implicit.close()
+	}
+	for _, h := range reports {
+		h.listener.close()
 	}
 	w.group.Wait()
 	return nil
@@ -154,6 +159,9 @@ func (w *World) Forget() {
 	defer w.mu.Unlock()
 	for _, m := range w.hosts {
 		m.forget()
+	}
+	for _, h := range w.reports {
+		h.forget()
 	}
 }
 
