@@ -123,4 +123,16 @@ var advice = map[string]string{
 	ReasonIndentedLine:      "Remove the blanks at the start of the line: some senders refuse them.",
 	ReasonBlankBeforeColon:  "Remove the blanks before the colon: some senders refuse them.",
 	ReasonMoreProblems:      "Repair what is shown first: there is more.",
+
+	ReasonTLSRPTMissing:   "To get reports, publish a TXT record at _smtp._tls.<domain>: v=TLSRPTv1; rua=mailto:tls@<domain>",
+	ReasonTLSRPTMultiple:  "Keep one TXT record that begins with v=TLSRPTv1 at _smtp._tls.<domain>, and remove the others.",
+	ReasonTLSRPTInvalid:   "Write the TXT record at _smtp._tls.<domain> as: v=TLSRPTv1; rua=mailto:tls@<domain>",
+	ReasonMissingRUA:      "Add to the TXT record at _smtp._tls.<domain> where reports shall go, such as rua=mailto:tls@<domain>",
+	ReasonBadURI:          "Write the rua as URIs with commas between them, without blanks inside: mailto:tls@<domain>",
+	ReasonExclamationMark: "Remove size limits such as !10m from the rua; a ! that belongs to the URI is written %21.",
+	ReasonURIScheme:       "Begin each URI of the rua with mailto: or https://; reports go to nothing else.",
+	ReasonBadMailbox:      "Write a plain address after mailto:, with a public domain, such as mailto:tls@<domain>",
+	ReasonBadEndpoint:     "Write the https URI with a public DNS name, on port 443, without user or fragment.",
+	ReasonDuplicateURI:    "Name each URI once: it gets each report once.",
+	ReasonTooManyURIs:     "Name at most four URIs: the others get no reports.",
 }

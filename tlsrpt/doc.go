@@ -15,6 +15,8 @@
 //     and a reason of a closed vocabulary (the Reason constants). [Advice] turns
 //     it into a sentence that says what to fix.
 //   - [Classify] makes failures from the error that a session ended with.
+//   - [Lookup] asks DNS who wants reports about a domain, and [Record] is the
+//     answer.
 //   - [Observer] is the hook by which a mail server is told of every session.
 //
 // The library fills in events by itself; a mail server implements Observer and

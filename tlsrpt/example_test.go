@@ -1,9 +1,11 @@
 package tlsrpt_test
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 
+	"github.com/strictmx/strictmx/resolver"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
@@ -30,4 +32,51 @@ func ExampleObserver() {
 		Outcomes: []tlsrpt.Outcome{{Policy: policy, Failures: []tlsrpt.Failure{expired}}},
 	})
 	// Output: example.com mx.example.com sts [certificate-expired]
+}
+
+func ExampleParseRecord() {
+	r, err := tlsrpt.ParseRecord("v=TLSRPTv1; rua=mailto:tls%2Breports@example.com!10m, https://Reports.example.com")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(r.RUA)
+	for _, p := range r.Problems {
+		fmt.Printf("%s: %s\n%s\n", p.Text, p.Reason, tlsrpt.Advice(tlsrpt.Failure{Reason: p.Reason}))
+	}
+	// Output:
+	// [https://reports.example.com/]
+	// mailto:tls%2Breports@example.com!10m: exclamation-mark
+	// Remove size limits such as !10m from the rua; a ! that belongs to the URI is written %21.
+}
+
+func ExampleMailbox() {
+	address, ok := tlsrpt.Mailbox("mailto:tls%2Breports@example.com?subject=ignored")
+	fmt.Println(address, ok)
+	// Output: tls+reports@example.com true
+}
+
+// zone is a DNS of one TXT record.
+type zone map[string]string
+
+func (z zone) TXT(_ context.Context, name string) (resolver.Answer[string], error) {
+	if z[name] == "" {
+		return resolver.Answer[string]{}, nil
+	}
+	return resolver.Answer[string]{Records: []string{z[name]}}, nil
+}
+
+func ExampleLookup() {
+	dns := zone{"_smtp._tls.example.com": "v=TLSRPTv1; rua=mailto:tls@example.com"}
+	for _, domain := range []string{"example.com", "example.net"} {
+		r, err := tlsrpt.Lookup(context.Background(), dns, domain)
+		if err != nil {
+			fmt.Println("try later:", err)
+			continue
+		}
+		fmt.Println(r.RUA, r.Problems)
+	}
+	// Output:
+	// [mailto:tls@example.com] []
+	// [] [{example.net tlsrpt-missing}]
 }

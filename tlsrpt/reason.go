@@ -122,6 +122,22 @@ const (
 	ReasonMoreProblems      = "more-problems"       // the list of problems was cut
 )
 
+// The TXT record that asks for reports. These are for the owner of the domain;
+// no report shows them.
+const (
+	ReasonTLSRPTMissing   = "tlsrpt-missing"   // no record
+	ReasonTLSRPTMultiple  = "tlsrpt-multiple"  // more than one record
+	ReasonTLSRPTInvalid   = "tlsrpt-invalid"   // a field that is not name=value, or another version
+	ReasonMissingRUA      = "missing-rua"      // a record without rua
+	ReasonBadURI          = "bad-uri"          // a rua that is no URI
+	ReasonExclamationMark = "exclamation-mark" // a rua with a "!"
+	ReasonURIScheme       = "uri-scheme"       // a rua that is neither mailto nor https
+	ReasonBadMailbox      = "bad-mailbox"      // a mailto without an address that mail can be sent to
+	ReasonBadEndpoint     = "bad-endpoint"     // an https URI without a DNS name, or with a port, user or fragment
+	ReasonDuplicateURI    = "duplicate-uri"    // a rua that was there before
+	ReasonTooManyURIs     = "too-many-uris"    // a rua after four good ones
+)
+
 const (
 	httpPrefix     = "http-"
 	starttlsPrefix = "starttls-"
