@@ -1,0 +1,143 @@
+package collect
+
+import (
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/strictmx/strictmx/internal/dnsname"
+	"github.com/strictmx/strictmx/tlsrpt"
+)
+
+// Collector is a [tlsrpt.Observer] that counts sessions by UTC day, recipient
+// domain, policy and failure. The zero value works; a Collector must not be
+// copied, and its fields must not change after its first use. All methods may
+// be called at once from many goroutines.
+//
+// Observe alone is enough to count. While Run runs, the TLS-RPT record of each
+// domain is looked up behind the scenes, and domains that ask for no reports
+// take no room.
+type Collector struct {
+	// Memory bounds, in bytes, all that is held for the reports to come. If
+	// zero, 512 MiB, which is room for a million domains. What finds no room is
+	// counted all the same: see [Stats].
+	Memory int64
+	// MaskSendingIP leaves the address that a session came from out of reports
+	// (RFC 8460, section 8).
+	MaskSendingIP bool
+	// Logger is told when something finds no room. If nil, silent.
+	Logger *slog.Logger
+
+	once   sync.Once
+	seed   maphash.Seed
+	budget budget
+	shards []shard
+	wake   chan struct{} // for Run: there is something to look up
+	clock  func() time.Time
+}
+
+const (
+	numShards = 64
+	// misdatedAfter is how far from now the time of an event may be. Reports of
+	// days long gone are not sent (RPT-120), and the future is a broken clock.
+	misdatedAfter = 48 * time.Hour
+)
+
+func (c *Collector) open() {
+	c.once.Do(func() {
+		c.seed = maphash.MakeSeed()
+		c.budget.init(c.Memory)
+		c.shards = make([]shard, numShards)
+		c.wake = make(chan struct{}, 1)
+		if c.clock == nil {
+			c.clock = time.Now
+		}
+	})
+}
+
+func (c *Collector) shard(domain string) *shard {
+	return &c.shards[maphash.String(c.seed, domain)%numShards]
+}
+
+// Observe counts a session. It does no I/O, starts nothing, and on what was
+// seen before it does not allocate. Nothing of e is kept.
+func (c *Collector) Observe(e tlsrpt.Event) {
+	c.open()
+	domain, err := dnsname.Domain(e.Domain)
+	day := dayOf(e.Time)
+	away := c.clock().Sub(e.Time.Round(0)) // by the wall clock: a report is about dates
+
+	s := c.shard(domain)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Seen++
+	switch {
+	case err != nil || !usable(e.Outcomes):
+		s.stats.Malformed++
+	case away > misdatedAfter || away < -misdatedAfter:
+		s.stats.Misdated++
+	case s.sealed.has(day):
+		s.stats.Late++
+	default:
+		c.count(s, day, domain, &e)
+	}
+}
+
+// usable reports whether there is a policy that a report can tell of.
+func usable(outcomes []tlsrpt.Outcome) bool {
+	for i := range outcomes {
+		if p := outcomes[i].Policy; p != nil && kindOf(p.Type) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// count adds a session to the tally of its domain. s is locked.
+func (c *Collector) count(s *shard, day day, domain string, e *tlsrpt.Event) {
+	t := s.find(day, domain)
+	if t == nil {
+		if t = c.admit(s, day, domain); t == nil {
+			return
+		}
+	}
+	x := counter{c: c, s: s, t: t, domain: domain, e: e}
+	counted := false
+	for i := range e.Outcomes {
+		if x.outcome(&e.Outcomes[i]) {
+			counted = true
+		}
+	}
+	if !counted {
+		s.stats.NoRoom++
+		if t.sessions == 0 {
+			c.remove(s, day, domain)
+		}
+		return
+	}
+	t.sessions++
+	s.stats.Held++
+	t.connected = t.connected || connected(e)
+}
+
+// admit makes a tally for a domain that is new on its day; nil if it is to have
+// none, which is then counted. s is locked.
+func (c *Collector) admit(s *shard, day day, domain string) *tally {
+	t := &tally{slot: c.budget.slot(dnsname.Parent(domain)), pending: true}
+	if !c.budget.grow(t, tallyCost(domain), ordinary) {
+		s.stats.NoRoom++
+		return nil
+	}
+	s.add(day, domain, t)
+	c.wakeRun()
+	return t
+}
+
+// wakeRun tells Run that there is something to do, if it sleeps.
+func (c *Collector) wakeRun() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,146 @@
+package collect
+
+import (
+	"strings"
+
+	"github.com/strictmx/strictmx/internal/dnsname"
+	"github.com/strictmx/strictmx/tlsrpt"
+)
+
+// entry counts the sessions that one policy of a domain judged.
+//
+// The policy is kept as one string, since most of what a Collector holds are
+// policies: a letter for its type, its domain unless that is the recipient
+// domain, each line after a "\n" and each mx pattern after a NUL. What was
+// cleaned has neither, so text and numbers together say what the policy was.
+type entry struct {
+	policy      string
+	details     []tlsrpt.FailureDetail
+	successful  int64
+	failed      int64
+	lines, mxes uint16
+}
+
+const (
+	lineMark = '\n'
+	mxMark   = '\x00'
+
+	// maxPolicyText bounds the lines of a policy, and its patterns (RPT-51).
+	maxPolicyText = 8 << 10
+)
+
+// kinds are the policy types by the letter that stands for each.
+var kinds = [...]struct {
+	letter byte
+	typ    tlsrpt.PolicyType
+}{{'s', tlsrpt.STS}, {'n', tlsrpt.NoPolicyFound}, {'t', tlsrpt.TLSA}}
+
+// kindOf returns the letter of a policy type; 0 for one that is none.
+func kindOf(t tlsrpt.PolicyType) byte {
+	for i := range kinds {
+		if kinds[i].typ == t {
+			return kinds[i].letter
+		}
+	}
+	return 0
+}
+
+func typeOf(letter byte) tlsrpt.PolicyType {
+	for i := range kinds {
+		if kinds[i].letter == letter {
+			return kinds[i].typ
+		}
+	}
+	return ""
+}
+
+// holds reports whether e is the entry of p, whatever its pointer (RPT-50). It is
+// false for a policy that needs cleaning. It does not allocate.
+func (e *entry) holds(p *tlsrpt.Policy, domain string) bool {
+	if int(e.lines) != len(p.Strings) || int(e.mxes) != len(p.MXHosts) || e.policy[0] != kindOf(p.Type) {
+		return false
+	}
+	rest, ok := e.policy[1:], true
+	if p.Domain != domain {
+		if rest, ok = strings.CutPrefix(rest, p.Domain); !ok || p.Domain == "" {
+			return false
+		}
+	}
+	for _, line := range p.Strings {
+		if rest, ok = cutMarked(rest, lineMark, line); !ok {
+			return false
+		}
+	}
+	for _, mx := range p.MXHosts {
+		if rest, ok = cutMarked(rest, mxMark, mx); !ok {
+			return false
+		}
+	}
+	return rest == ""
+}
+
+func cutMarked(s string, mark byte, text string) (rest string, ok bool) {
+	if len(s) == 0 || s[0] != mark {
+		return "", false
+	}
+	return strings.CutPrefix(s[1:], text)
+}
+
+// newEntry makes the entry of a policy, cleaned.
+func newEntry(p *tlsrpt.Policy, domain string) entry {
+	var b strings.Builder
+	b.WriteByte(kindOf(p.Type))
+	if name, err := dnsname.Host(p.Domain); err == nil && name != domain {
+		b.WriteString(name)
+	}
+	var e entry
+	room := maxPolicyText
+	for _, line := range p.Strings {
+		if room <= 0 {
+			break
+		}
+		line = cleanLine(line, room-1)
+		b.WriteByte(lineMark)
+		b.WriteString(line)
+		room -= 1 + len(line)
+		e.lines++
+	}
+	room = maxPolicyText
+	for _, mx := range p.MXHosts {
+		mx, ok := cleanPattern(mx)
+		if !ok || len(mx) >= room {
+			continue
+		}
+		b.WriteByte(mxMark)
+		b.WriteString(mx)
+		room -= 1 + len(mx)
+		e.mxes++
+	}
+	e.policy = strings.Clone(b.String()) // to its size
+	return e
+}
+
+// bare is the entry where the policies of one type go for which there is no
+// room (RPT-51): it tells the type and the domain alone.
+func bare(letter byte) entry { return entry{policy: string(rune(letter))} }
+
+// result is e as a report shows it.
+func (e *entry) result(domain string) tlsrpt.PolicyResult {
+	head, mxes, _ := strings.Cut(e.policy[1:], string(mxMark))
+	name, lines, _ := strings.Cut(head, string(lineMark))
+	if name == "" {
+		name = domain
+	}
+	r := tlsrpt.PolicyResult{
+		Policy:   tlsrpt.Policy{Type: typeOf(e.policy[0]), Domain: name},
+		Summary:  tlsrpt.Summary{Successful: e.successful, Failed: e.failed},
+		Failures: append([]tlsrpt.FailureDetail(nil), e.details...),
+	}
+	if e.lines > 0 {
+		r.Policy.Strings = strings.Split(lines, string(lineMark))
+	}
+	if e.mxes > 0 {
+		r.Policy.MXHosts = strings.Split(mxes, string(mxMark))
+	}
+	return r
+}

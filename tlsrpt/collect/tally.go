@@ -1,0 +1,125 @@
+package collect
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/strictmx/strictmx/tlsrpt"
+)
+
+// Tally is what was counted for one recipient domain on one UTC day: a report
+// without its frame. It is plain data, a copy, and the caller's own.
+type Tally struct {
+	Day    time.Time `json:"day"` // 00:00 UTC
+	Domain string    `json:"domain"`
+	// RUA is where the domain wanted its reports when its record was looked up;
+	// nil while that is not known.
+	RUA []string `json:"rua,omitempty"`
+	// Connected: a session reached EHLO, so a report is of use to somebody (R17).
+	Connected bool  `json:"connected"`
+	Sessions  int64 `json:"sessions"`
+	// Policies has one element for each policy that judged a session, at least one.
+	Policies []tlsrpt.PolicyResult `json:"policies"`
+}
+
+// Days returns the UTC days that there are tallies of, oldest first.
+func (c *Collector) Days() []time.Time {
+	c.open()
+	seen := make(map[day]bool)
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for d := range s.days {
+			seen[d] = true
+		}
+		s.mu.Unlock()
+	}
+	var days []time.Time
+	for _, d := range slices.Sorted(maps.Keys(seen)) {
+		days = append(days, d.time())
+	}
+	return days
+}
+
+// Tallies yields what was counted on the UTC day that day is in, in the order of
+// the domains' names. Each is made when it is yielded, and no lock is held
+// meanwhile: sessions go on being counted.
+func (c *Collector) Tallies(day time.Time) iter.Seq[Tally] {
+	return func(yield func(Tally) bool) {
+		for _, domain := range c.domains(day) {
+			if t, ok := c.tally(day, domain); ok && !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// domains returns the names of the domains that have a tally on a day, sorted.
+func (c *Collector) domains(day time.Time) []string {
+	c.open()
+	d := dayOf(day)
+	var names []string
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		names = slices.AppendSeq(names, maps.Keys(s.days[d]))
+		s.mu.Unlock()
+	}
+	slices.Sort(names)
+	return names
+}
+
+// tally returns a copy of what was counted for a domain on a day.
+func (c *Collector) tally(day time.Time, domain string) (Tally, bool) {
+	c.open()
+	d := dayOf(day)
+	s := c.shard(domain)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.find(d, domain)
+	if t == nil {
+		return Tally{}, false
+	}
+	out := Tally{
+		Day: d.time(), Domain: domain, Connected: t.connected, Sessions: t.sessions,
+		Policies: make([]tlsrpt.PolicyResult, 0, len(t.entries)),
+	}
+	if t.rua != "" {
+		out.RUA = strings.Split(t.rua, " ")
+	}
+	for i := range t.entries {
+		out.Policies = append(out.Policies, t.entries[i].result(domain))
+	}
+	return out, true
+}
+
+// seal ends a day: when it returns, no tally of that day grows any more. What comes
+// later is counted as late.
+func (c *Collector) seal(day time.Time) {
+	c.open()
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.sealed.add(dayOf(day))
+		s.mu.Unlock()
+	}
+}
+
+// drop forgets the tally of a domain on a day, whose report was delivered or is
+// not to be. It returns the number of its sessions.
+func (c *Collector) drop(day time.Time, domain string) int64 {
+	c.open()
+	s := c.shard(domain)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := c.remove(s, dayOf(day), domain)
+	if t == nil {
+		return 0
+	}
+	s.stats.Held -= uint64(t.sessions)
+	s.stats.Released += uint64(t.sessions)
+	return t.sessions
+}
