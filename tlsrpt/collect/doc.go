@@ -1,10 +1,27 @@
-// Package collect counts TLS sessions by day and tells the domains concerned.
+// Package collect counts TLS sessions and tells the domains concerned.
 //
 // Whoever sends mail sees faults that the owner of the recipient domain cannot
 // see. TLS-RPT (RFC 8460) is how to tell: once a day, for each domain that asks
 // for it, how many sessions its policies approved and how many failed, and why.
 //
-// A [Collector] is a [tlsrpt.Observer]: give it to whatever makes events. It counts in
-// memory, which is bounded against hostile hosts and junk domains, and what finds
-// no room is itself counted.
+// The promise of the library to a mail server is the [tlsrpt.Observer]: it is
+// told of every session in plain values, to batch and to send as it likes.
+// This package is for those who would rather not. It is ready to use, and
+// optional: nothing else in the library needs it.
+//
+// A [Collector] counts. It is an Observer: give it to whatever makes events. It
+// keeps its counts in memory, which is bounded against hostile hosts and junk
+// domains, and what finds no room is itself counted.
+//
+// A [Datagram] is for those who run the collector daemon that Postfix uses, and
+// leave counting and reports to that:
+//
+//	d := &collect.Datagram{Path: "/run/tlsrpt/collectd.sock"}
+//	go d.Run(ctx)
+//	enforcer := &outbound.Enforcer{Observer: d}
+//
+// Everything here follows the same rules. Observe does no I/O and waits for
+// nobody. A Run does the work until its context ends. Names, addresses and
+// texts come from strangers, and are cleaned and bounded before they go
+// anywhere (RFC 8460, section 7).
 package collect
