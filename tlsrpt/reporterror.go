@@ -28,23 +28,10 @@ func (e *ReportError) Error() string {
 	}
 	b.WriteString(": " + e.Text)
 	if e.Err != nil {
-		b.WriteString(": " + shown(e.Err.Error())) // it may hold what strangers wrote
+		b.WriteString(": " + cleanText(e.Err.Error())) // it may hold what strangers wrote
 	}
 	return b.String()
 }
 
 // Unwrap returns the error of the reader.
 func (e *ReportError) Unwrap() error { return e.Err }
-
-const maxShown = 128 // octets of a foreign text
-
-// shown is a foreign text on one line of at most 128 octets of printable ASCII.
-func shown(text string) string {
-	b := []byte(cut(text, maxShown))
-	for i, c := range b {
-		if c < ' ' || c > '~' {
-			b[i] = '?'
-		}
-	}
-	return string(b)
-}
