@@ -7,15 +7,14 @@ import (
 	"net"
 	"net/http"
 	"net/smtp"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/strictmx/strictmx/mtasts"
 	"github.com/strictmx/strictmx/outbound"
 	"github.com/strictmx/strictmx/resolver"
 	"github.com/strictmx/strictmx/tlsrpt"
+	"github.com/strictmx/strictmx/tlsrpt/collect"
 )
 
 // This file is the part to copy. All that a program needs to deliver under the
@@ -31,11 +30,11 @@ type network struct {
 	roots     *x509.CertPool // for MX hosts
 }
 
-// sender delivers mail, and notes what TLS-RPT has to tell about it.
+// sender delivers mail, and counts what TLS-RPT has to tell about it.
 type sender struct {
 	policies *mtasts.Client
 	dialer   *outbound.Dialer
-	events   recorder
+	sessions collect.Collector
 }
 
 func newSender(n network, name string, timeout time.Duration) *sender {
@@ -47,7 +46,7 @@ func newSender(n network, name string, timeout time.Duration) *sender {
 	s.dialer = &outbound.Dialer{
 		Enforcer: &outbound.Enforcer{
 			MTASTS:    s.policies,
-			Observer:  &s.events,
+			Observer:  yesterday(&s.sessions),
 			TLSConfig: &tls.Config{RootCAs: n.roots},
 			LocalName: name,
 		},
@@ -112,32 +111,13 @@ func greet(ctx context.Context, conn *outbound.Conn) error {
 
 func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
-// recorder keeps every event. A mail server would count them by day instead, and
-// send the counts to those who asked for them (RFC 8460).
-type recorder struct {
-	mu     sync.Mutex // guards events
-	events []tlsrpt.Event
-}
-
-func (r *recorder) Observe(e tlsrpt.Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, e)
-}
-
-func (r *recorder) all() []tlsrpt.Event {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.events)
-}
-
-// sort puts the events in the order of the recipients; deliveries run side by side.
-func (r *recorder) sort(to []string) {
-	order := make(map[string]int)
-	for i, recipient := range to {
-		order[domainOf(recipient)] = i
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	slices.SortStableFunc(r.events, func(a, b tlsrpt.Event) int { return order[a.Domain] - order[b.Domain] })
+// yesterday dates sessions to the day before: a day must be over before there is a
+// report of it, and this program does not run that long. A mail server has its
+// Collector for an Observer as it is, and a [collect.Reporter] that sends the reports
+// of each day after its end to those who asked for them.
+func yesterday(o tlsrpt.Observer) tlsrpt.Observer {
+	return tlsrpt.ObserverFunc(func(e tlsrpt.Event) {
+		e.Time = e.Time.AddDate(0, 0, -1)
+		o.Observe(e)
+	})
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/strictmx/strictmx/mtasts"
 	"github.com/strictmx/strictmx/strictmxtest"
+	"github.com/strictmx/strictmx/tlsrpt"
 )
 
 // The demo is a world on loopback with a domain for each thing that may happen,
@@ -19,9 +21,11 @@ const (
 	demoMessage = "From: Alice <alice@sender.example>\nSubject: Hello\n\nHello, Bob.\n"
 )
 
-// scenario is one domain of the demo: what is there, and how a message must fare.
+// scenario is one domain of the demo: what is there, how a message must fare, and
+// what its report must say, in short.
 type scenario struct {
-	want row
+	want   row
+	report []string
 	// before makes the domain; it has an MX host "mx.<domain>" and no policy.
 	before func(*world, *domain, *host)
 	// after, where there is one, changes it once its policy was looked up.
@@ -50,56 +54,68 @@ func badCertificate(c strictmxtest.Certificate) func(*world, *domain, *host) {
 // scenarios in the order of the table.
 func scenarios() []scenario {
 	return []scenario{{
-		want:   row{"valid.example", "enforce", "mx.valid.example", "delivered, verified", "sts: ok"},
+		want:   row{"valid.example", "enforce", "mx.valid.example", "delivered, verified"},
+		report: []string{"sts 1 0"},
 		before: func(_ *world, d *domain, _ *host) { policy(d, "enforce") },
 	}, {
-		want: row{"forged-mx.example", "enforce", "mx.attacker.example", "deferred 451 4.7.5", "sts: validation-failure (sts-mx-mismatch)"},
+		want:   row{"forged-mx.example", "enforce", "mx.attacker.example", "deferred 451 4.7.5"},
+		report: []string{"sts 0 1 validation-failure (sts-mx-mismatch)"},
 		before: func(_ *world, d *domain, _ *host) {
 			policy(d, "enforce").MX("mx.attacker.example") // with a certificate as good as any
 		},
 	}, {
-		want: row{"stripped.example", "enforce", "mx.stripped.example", "deferred 451 4.7.5", "sts: starttls-not-supported"},
+		want:   row{"stripped.example", "enforce", "mx.stripped.example", "deferred 451 4.7.5"},
+		report: []string{"sts 0 1 starttls-not-supported"},
 		before: func(_ *world, d *domain, mx *host) {
 			policy(d, "enforce")
 			mx.Fault(strictmxtest.NoSTARTTLS)
 		},
 	}, {
-		want:   row{"expired.example", "enforce", "mx.expired.example", "deferred 451 4.7.5", "sts: certificate-expired"},
+		want:   row{"expired.example", "enforce", "mx.expired.example", "deferred 451 4.7.5"},
+		report: []string{"sts 0 1 certificate-expired"},
 		before: badCertificate(strictmxtest.Expired),
 	}, {
-		want:   row{"misnamed.example", "enforce", "mx.misnamed.example", "deferred 451 4.7.5", "sts: certificate-host-mismatch"},
+		want:   row{"misnamed.example", "enforce", "mx.misnamed.example", "deferred 451 4.7.5"},
+		report: []string{"sts 0 1 certificate-host-mismatch"},
 		before: badCertificate(strictmxtest.Misnamed),
 	}, {
-		want:   row{"untrusted.example", "enforce", "mx.untrusted.example", "deferred 451 4.7.5", "sts: certificate-not-trusted (unknown-authority)"},
+		want:   row{"untrusted.example", "enforce", "mx.untrusted.example", "deferred 451 4.7.5"},
+		report: []string{"sts 0 1 certificate-not-trusted (unknown-authority)"},
 		before: badCertificate(strictmxtest.UnknownCA),
 	}, {
-		want: row{"testing.example", "testing", "mx.testing.example", "delivered, encrypted", "sts: certificate-not-trusted (self-signed)"},
+		want:   row{"testing.example", "testing", "mx.testing.example", "delivered, encrypted"},
+		report: []string{"sts 0 1 certificate-not-trusted (self-signed)"},
 		before: func(_ *world, d *domain, mx *host) {
 			policy(d, "testing")
 			mx.Certificate(strictmxtest.SelfSigned)
 		},
 	}, {
-		want: row{"none.example", "none", "mx.none.example", "delivered in clear", "no-policy-found: starttls-not-supported"},
+		want:   row{"none.example", "none", "mx.none.example", "delivered in clear"},
+		report: []string{"no-policy-found 0 1 starttls-not-supported"},
 		before: func(_ *world, d *domain, mx *host) {
 			policy(d, "none")
 			mx.Fault(strictmxtest.NoSTARTTLS)
 		},
 	}, {
-		want:   row{"absent.example", "absent", "mx.absent.example", "delivered, verified", "no-policy-found: ok"},
+		want:   row{"absent.example", "absent", "mx.absent.example", "delivered, verified"},
+		report: []string{"no-policy-found 1 0"},
 		before: func(*world, *domain, *host) {},
 	}, {
-		want:   row{"unreached.example", "failed", "mx.unreached.example", "delivered, verified", "sts: sts-policy-fetch-error (connection)"},
+		want:   row{"unreached.example", "failed", "mx.unreached.example", "delivered, verified"},
+		report: []string{"sts 0 1 sts-policy-fetch-error (connection)"},
 		before: func(_ *world, d *domain, _ *host) { policy(d, "enforce").Fault(strictmxtest.Unreachable) },
 	}, {
-		want:   row{"cached.example", "enforce", "mx.cached.example", "delivered, verified", "sts: ok"},
+		want:   row{"cached.example", "enforce", "mx.cached.example", "delivered, verified"},
+		report: []string{"sts 1 0"},
 		before: func(_ *world, d *domain, _ *host) { policy(d, "enforce") },
 		after:  func(_ *world, d *domain, _ *host) { d.Fault(strictmxtest.Unreachable) },
 	}, {
-		want:   row{"corrected.example", "enforce", "mx.corrected.example", "delivered, verified", "sts: validation-failure (sts-mx-mismatch), ok"},
+		want:   row{"corrected.example", "enforce", "mx.corrected.example", "delivered, verified"},
+		report: []string{"sts 1 0", "sts 0 1 validation-failure (sts-mx-mismatch)"},
 		before: func(_ *world, d *domain, _ *host) { d.Policy(strictmxtest.PolicyText("enforce", "mx.old.example")) },
 		after:  func(_ *world, d *domain, _ *host) { policy(d, "enforce") },
 	}, {
-		want:   row{"null-mx.example", "absent", "-", "refused 556 5.1.10", "nothing"},
+		want:   row{"null-mx.example", "absent", "-", "refused 556 5.1.10"},
 		before: func(w *world, d *domain, _ *host) { w.DNS.Set(d.Name() + ". MX 0 .") },
 	}}
 }
@@ -145,25 +161,41 @@ func demo(ctx context.Context, o options, stdout, stderr io.Writer) int {
 	for i := range receipts { // a domain says more than its only mailbox
 		receipts[i].Recipient = all[i].want.to
 	}
-	s.events.sort(to)
-	rows := s.rows(receipts, o.dryRun)
-	if err := s.report(o, rows, receipts, stdout, stderr); err != nil {
+	o.from = sendersMail
+	reports, err := s.show(o, o.submitter(), receipts, stdout, stderr)
+	if err != nil {
 		return fail(stderr, exitOutput, err)
 	}
 	unexpected := 0
+	rows, said := rows(receipts, o.dryRun), inShort(reports)
 	for i, c := range all {
-		if wrong := check(w, c.want, rows[i], o.dryRun); wrong != "" {
+		wrong := check(w, c.want, rows[i], o.dryRun)
+		if got := said[c.want.to]; wrong == "" && !slices.Equal(got, c.report) {
+			wrong = fmt.Sprintf("the report says %q, want %q", got, c.report)
+		}
+		if wrong != "" {
 			fmt.Fprintf(stderr, "deliver: %s: %s\n", c.want.to, wrong)
 			unexpected++
 		}
 	}
-	line, _ := summary(receipts, len(s.events.all()), o.dryRun)
+	line, _ := summary(receipts, reports, o.dryRun)
 	if unexpected > 0 {
 		fmt.Fprintf(stdout, "\n%s; %d did not fare as they had to\n", line, unexpected)
 		return exitDeferred
 	}
 	fmt.Fprintf(stdout, "\n%s; each domain fared as it had to\n", line)
 	return exitDone
+}
+
+// inShort is what the report on each domain says.
+func inShort(reports []*tlsrpt.Report) map[string][]string {
+	said := make(map[string][]string)
+	for _, r := range reports {
+		for _, line := range short(r) {
+			said[r.Domain] = append(said[r.Domain], strings.TrimSpace(strings.Join(line[1:], " ")))
+		}
+	}
+	return said
 }
 
 // check says what is wrong with a row, by what was wanted and by what the host

@@ -4,25 +4,42 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/strictmx/strictmx/strictmxtest"
 )
 
 var demoTable = map[string][]string{
-	"DOMAIN":            {"POLICY", "HOST", "OUTCOME", "REPORTED"},
-	"valid.example":     {"enforce", "mx.valid.example", "delivered, verified", "sts: ok"},
-	"forged-mx.example": {"enforce", "mx.attacker.example", "deferred 451 4.7.5", "sts: validation-failure (sts-mx-mismatch)"},
-	"stripped.example":  {"enforce", "mx.stripped.example", "deferred 451 4.7.5", "sts: starttls-not-supported"},
-	"expired.example":   {"enforce", "mx.expired.example", "deferred 451 4.7.5", "sts: certificate-expired"},
-	"misnamed.example":  {"enforce", "mx.misnamed.example", "deferred 451 4.7.5", "sts: certificate-host-mismatch"},
-	"untrusted.example": {"enforce", "mx.untrusted.example", "deferred 451 4.7.5", "sts: certificate-not-trusted (unknown-authority)"},
-	"testing.example":   {"testing", "mx.testing.example", "delivered, encrypted", "sts: certificate-not-trusted (self-signed)"},
-	"none.example":      {"none", "mx.none.example", "delivered in clear", "no-policy-found: starttls-not-supported"},
-	"absent.example":    {"absent", "mx.absent.example", "delivered, verified", "no-policy-found: ok"},
-	"unreached.example": {"failed", "mx.unreached.example", "delivered, verified", "sts: sts-policy-fetch-error (connection)"},
-	"cached.example":    {"enforce", "mx.cached.example", "delivered, verified", "sts: ok"},
-	"corrected.example": {"enforce", "mx.corrected.example", "delivered, verified", "sts: validation-failure (sts-mx-mismatch), ok"},
-	"null-mx.example":   {"absent", "-", "refused 556 5.1.10", "nothing"},
+	"DOMAIN":            {"POLICY", "HOST", "OUTCOME"},
+	"valid.example":     {"enforce", "mx.valid.example", "delivered, verified"},
+	"forged-mx.example": {"enforce", "mx.attacker.example", "deferred 451 4.7.5"},
+	"stripped.example":  {"enforce", "mx.stripped.example", "deferred 451 4.7.5"},
+	"expired.example":   {"enforce", "mx.expired.example", "deferred 451 4.7.5"},
+	"misnamed.example":  {"enforce", "mx.misnamed.example", "deferred 451 4.7.5"},
+	"untrusted.example": {"enforce", "mx.untrusted.example", "deferred 451 4.7.5"},
+	"testing.example":   {"testing", "mx.testing.example", "delivered, encrypted"},
+	"none.example":      {"none", "mx.none.example", "delivered in clear"},
+	"absent.example":    {"absent", "mx.absent.example", "delivered, verified"},
+	"unreached.example": {"failed", "mx.unreached.example", "delivered, verified"},
+	"cached.example":    {"enforce", "mx.cached.example", "delivered, verified"},
+	"corrected.example": {"enforce", "mx.corrected.example", "delivered, verified"},
+	"null-mx.example":   {"absent", "-", "refused 556 5.1.10"},
+}
+
+var demoReports = []string{
+	"valid.example sts 1 0",
+	"forged-mx.example sts 0 1 validation-failure (sts-mx-mismatch)",
+	"stripped.example sts 0 1 starttls-not-supported",
+	"expired.example sts 0 1 certificate-expired",
+	"misnamed.example sts 0 1 certificate-host-mismatch",
+	"untrusted.example sts 0 1 certificate-not-trusted (unknown-authority)",
+	"testing.example sts 0 1 certificate-not-trusted (self-signed)",
+	"none.example no-policy-found 0 1 starttls-not-supported",
+	"absent.example no-policy-found 1 0",
+	"unreached.example sts 0 1 sts-policy-fetch-error (connection)",
+	"cached.example sts 1 0",
+	"corrected.example sts 1 0",
+	"corrected.example sts 0 1 validation-failure (sts-mx-mismatch)",
 }
 
 func TestTheDemoShowsHowEachDomainFares(t *testing.T) {
@@ -39,40 +56,43 @@ func TestTheDemoShowsHowEachDomainFares(t *testing.T) {
 	if len(got) != len(demoTable) {
 		t.Errorf("%d rows, want %d", len(got), len(demoTable))
 	}
-	for line := range strings.Lines(stdout) {
-		if !strings.HasPrefix(line, "{") && len(line) > 121 || strings.Contains(line, "\x1b") {
+	if reports := reported(stdout); !slices.Equal(reports, demoReports) {
+		t.Errorf("reports %q", reports)
+	}
+	lines := strings.Split(stdout, "\n")
+	for _, line := range lines {
+		if len(line) > 120 || strings.Contains(line, "\x1b") {
 			t.Errorf("%q is too long, or has colour", line)
 		}
 	}
-	if want := "7 of 13 delivered, 5 deferred, 1 refused for good; sessions to report: 13; each domain fared as it had to\n"; !strings.HasSuffix(stdout, "\n\n"+want) {
+	if len(lines) > 40 {
+		t.Errorf("%d lines are more than a screen", len(lines))
+	}
+	if want := "7 of 13 delivered, 5 deferred, 1 refused for good; sessions in reports: 13; each domain fared as it had to\n"; !strings.HasSuffix(stdout, "\n\n"+want) {
 		t.Errorf("the summary of\n%s\nis not %s", stdout, want)
 	}
 }
 
-func TestTheDemosEventsAreInTheWordsOfTheRFC(t *testing.T) {
-	_, stdout, _ := deliver(t, "")
-	results := make(map[string][]string)
-	for _, e := range decoded(t, stdout) {
-		if e.Time.IsZero() || e.MXHost == "" || len(e.Outcomes) != 1 || e.Outcomes[0].Policy.Domain != e.Domain {
-			t.Errorf("event %+v", e)
+// The JSON is what a receiver of reports reads.
+func TestTheDemosReportsAreInTheWordsOfTheRFC(t *testing.T) {
+	_, stdout, _ := deliver(t, "", "-json")
+	var lines []string
+	ids := make(map[string]bool)
+	for _, r := range decoded(t, stdout) {
+		if r.Contact != sendersMail || r.Organization == "" || ids[r.ID] || !strings.HasSuffix(r.ID, "@sender.example") ||
+			r.Range.End.Sub(r.Range.Start) != 24*time.Hour-time.Second || time.Now().Before(r.Range.End) || time.Since(r.Range.End) > 25*time.Hour {
+			t.Errorf("report %+v", r)
 		}
-		result := string(e.Outcomes[0].Policy.Type)
-		for _, f := range e.Outcomes[0].Failures {
-			result += " " + string(f.Type)
+		ids[r.ID] = true
+		for _, p := range r.Policies {
+			r.Domain = p.Policy.Domain
 		}
-		results[e.Domain] = append(results[e.Domain], result)
+		for _, line := range short(r) {
+			lines = append(lines, strings.TrimSpace(strings.Join(line, " ")))
+		}
 	}
-	for domain, want := range map[string][]string{
-		"valid.example":     {"sts"},
-		"stripped.example":  {"sts starttls-not-supported"},
-		"testing.example":   {"sts certificate-not-trusted"},
-		"absent.example":    {"no-policy-found"},
-		"corrected.example": {"sts validation-failure", "sts"},
-		"null-mx.example":   nil,
-	} {
-		if !slices.Equal(results[domain], want) {
-			t.Errorf("%s: %q, want %q", domain, results[domain], want)
-		}
+	if !slices.Equal(lines, demoReports) {
+		t.Errorf("reports %q", lines)
 	}
 }
 
@@ -100,7 +120,7 @@ func TestADryRunOfTheDemoDeliversNothing(t *testing.T) {
 func TestTheDemoNoticesWhatIsWrong(t *testing.T) {
 	w := strictmxtest.New(t)
 	w.MX("mx.a.example")
-	delivered := row{"a.example", "enforce", "mx.a.example", "delivered, verified", "sts: ok"}
+	delivered := row{"a.example", "enforce", "mx.a.example", "delivered, verified"}
 	deferred := delivered
 	deferred.outcome = "deferred 451 4.7.5"
 	for _, c := range []struct {

@@ -1,5 +1,5 @@
 // Deliver delivers mail under the MTA-STS policies of its recipients, and shows
-// what TLS-RPT would tell about each session.
+// the TLS-RPT report of the day that the owner of each domain would get.
 //
 // Without arguments it starts a world of mail on loopback, delivers one message to
 // each of its domains, whose hosts, certificates and policies are good and
@@ -13,7 +13,7 @@
 //	go run ./examples/deliver -from me@example.org -to you@example.com message.eml
 //	go run ./examples/deliver -dry-run -to you@example.com
 //
-// The code to copy is in deliver.go.
+// The code to copy is in deliver.go, and for the reports in reports.go.
 package main
 
 import (
@@ -70,10 +70,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	s := newSender(n, o.helo, o.timeout)
 	defer s.policies.Close()
 	receipts := s.deliver(ctx, o, o.from, o.to, msg)
-	if err := s.report(o, s.rows(receipts, o.dryRun), receipts, stdout, stderr); err != nil {
+	reports, err := s.show(o, o.submitter(), receipts, stdout, stderr)
+	if err != nil {
 		return fail(stderr, exitOutput, err)
 	}
-	line, status := summary(receipts, len(s.events.all()), o.dryRun)
+	line, status := summary(receipts, reports, o.dryRun)
 	fmt.Fprintln(stdout, "\n"+line)
 	return status
 }
@@ -86,19 +87,24 @@ func (s *sender) deliver(ctx context.Context, o options, from string, to []strin
 	return s.send(ctx, from, to, msg)
 }
 
-// report prints the table and the events, and what was wrong.
-func (s *sender) report(o options, rows []row, receipts []outbound.Receipt, stdout, stderr io.Writer) error {
+// show prints what became of the message and the reports of it, and what was
+// wrong. It returns the reports.
+func (s *sender) show(o options, by tlsrpt.Submitter, receipts []outbound.Receipt, stdout, stderr io.Writer) ([]*tlsrpt.Report, error) {
 	first := "RECIPIENT"
 	if o.demo || o.dryRun {
 		first = "DOMAIN"
 	}
-	if err := printTable(stdout, first, rows); err != nil {
-		return err
+	if err := printRows(stdout, first, rows(receipts, o.dryRun)); err != nil {
+		return nil, err
 	}
-	if events := s.events.all(); len(events) > 0 {
+	reports, errs := s.reports(by, receipts)
+	for _, err := range errs {
+		fmt.Fprintf(stderr, "deliver: %v\n", err)
+	}
+	if len(reports) > 0 {
 		fmt.Fprintln(stdout)
-		if err := printEvents(stdout, events); err != nil {
-			return err
+		if err := printReports(stdout, reports, o.json); err != nil {
+			return nil, err
 		}
 	}
 	for _, r := range receipts {
@@ -106,7 +112,7 @@ func (s *sender) report(o options, rows []row, receipts []outbound.Receipt, stdo
 			explain(stderr, r, o.verbose)
 		}
 	}
-	return nil
+	return reports, nil
 }
 
 // explain says what was wrong, and what its owner can do about it.
@@ -123,8 +129,8 @@ func explain(w io.Writer, r outbound.Receipt, advice bool) {
 	}
 }
 
-// summary counts the receipts, and chooses the exit status.
-func summary(receipts []outbound.Receipt, events int, dryRun bool) (string, int) {
+// summary counts the receipts and the sessions, and chooses the exit status.
+func summary(receipts []outbound.Receipt, reports []*tlsrpt.Report, dryRun bool) (string, int) {
 	var done, deferred, refused int
 	for _, r := range receipts {
 		switch {
@@ -143,8 +149,8 @@ func summary(receipts []outbound.Receipt, events int, dryRun bool) (string, int)
 	case deferred > 0:
 		status = exitDeferred
 	}
-	line := fmt.Sprintf("%d of %d delivered, %d deferred, %d refused for good; sessions to report: %d",
-		done, len(receipts), deferred, refused, events)
+	line := fmt.Sprintf("%d of %d delivered, %d deferred, %d refused for good; sessions in reports: %d",
+		done, len(receipts), deferred, refused, told(reports))
 	if dryRun {
 		line = ready(line)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -33,23 +32,32 @@ func table(stdout string) map[string][]string {
 	return rows
 }
 
-// decoded returns the events, which stand between the table and the summary.
-func decoded(t *testing.T, stdout string) []tlsrpt.Event {
+// reported returns the lines of the table of reports, without its head.
+func reported(stdout string) []string {
+	_, rest, _ := strings.Cut(stdout, "\n\nREPORT OF ")
+	text, _, _ := strings.Cut(rest, "\n\n")
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	return lines[min(1, len(lines)):]
+}
+
+// decoded returns the reports, which stand between the table and the summary.
+func decoded(t *testing.T, stdout string) []*tlsrpt.Report {
 	t.Helper()
-	var events []tlsrpt.Event
+	var reports []*tlsrpt.Report
 	for line := range strings.Lines(stdout) {
 		if !strings.HasPrefix(line, "{") {
 			continue
 		}
-		var e tlsrpt.Event
-		d := json.NewDecoder(strings.NewReader(line))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&e); err != nil {
+		r, err := tlsrpt.ParseReport(strings.NewReader(line))
+		if err != nil {
 			t.Fatalf("%v in %s", err, line)
 		}
-		events = append(events, e)
+		reports = append(reports, r)
 	}
-	return events
+	return reports
 }
 
 func TestBadInput(t *testing.T) {

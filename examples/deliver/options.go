@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -18,16 +19,18 @@ import (
 
 	"github.com/strictmx/strictmx/mtasts"
 	"github.com/strictmx/strictmx/resolver"
+	"github.com/strictmx/strictmx/tlsrpt"
 )
 
 // options is the command line.
 type options struct {
-	demo, dryRun, verbose bool
-	from                  string
-	to                    list
-	file                  string // of the message; "-" is standard input
-	helo                  string
-	timeout               time.Duration
+	demo, dryRun, verbose, json bool
+
+	from    string
+	to      list
+	file    string // of the message; "-" is standard input
+	helo    string
+	timeout time.Duration
 
 	dns, port, policyHost, roots string
 	allowPrivate                 bool
@@ -48,7 +51,7 @@ func (l *list) Set(s string) error {
 }
 
 const usage = `Usage:
-  deliver [-dry-run] [-v]                        deliver to every domain of a world on loopback
+  deliver [-dry-run] [-v] [-json]                deliver to every domain of a world on loopback
   deliver -from ADDRESS -to ADDRESS[,...] FILE   deliver FILE, or standard input if it is "-"
   deliver -dry-run -to ADDRESS[,...]             connect to the hosts, and stop before MAIL FROM
 
@@ -74,6 +77,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.Var(&o.to, "to", "the recipients' `addresses`, between commas; may be repeated")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "stop before MAIL FROM; a host that could be delivered to is \"ready\"")
 	fs.BoolVar(&o.verbose, "v", false, "say what was wrong and what to do about it")
+	fs.BoolVar(&o.json, "json", false, "print the reports as they would be sent, each as JSON on one line")
 	fs.StringVar(&o.helo, "helo", "", "our `name` in EHLO (default: this machine's)")
 	fs.DurationVar(&o.timeout, "timeout", 0, "bounds the delivery to a domain (default: 15m)")
 	fs.StringVar(&o.dns, "dns", "", "ask this name server, an IP `address[:port]` (default: those of the system)")
@@ -100,7 +104,7 @@ func parse(args []string, out io.Writer) (options, error) {
 func (o *options) check(files []string, given map[string]bool) error {
 	o.demo = len(files) == 0
 	for name := range given { // these say nothing of where to deliver
-		o.demo = o.demo && (name == "dry-run" || name == "v" || name == "timeout")
+		o.demo = o.demo && (name == "dry-run" || name == "v" || name == "json" || name == "timeout")
 	}
 	o.from = strings.TrimSuffix(strings.TrimPrefix(o.from, "<"), ">")
 	switch {
@@ -170,6 +174,12 @@ func (o *options) message(stdin io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("the message %s is empty", o.file)
 	}
 	return msg, nil
+}
+
+// submitter is who the reports are from: the sender of the message, or somebody made
+// up where it has none.
+func (o *options) submitter() tlsrpt.Submitter {
+	return tlsrpt.Submitter{Organization: "An example of strictmx", Contact: cmp.Or(o.from, "postmaster@sender.example")}
 }
 
 // network is what the flags make of it. What they leave alone stays nil, and the

@@ -84,7 +84,7 @@ func TestRealDeliveries(t *testing.T) {
 			got := table(stdout)
 			delete(got, "RECIPIENT")
 			for to, outcome := range c.rows {
-				if row := got[to]; len(row) != 4 || row[2] != outcome {
+				if row := got[to]; len(row) != 3 || row[2] != outcome {
 					t.Errorf("%s: %q, want %q", to, row, outcome)
 				}
 			}
@@ -108,7 +108,7 @@ func TestAMessageFromStandardInputGoesOutWhole(t *testing.T) {
 	if m := got[0]; m.From != "" || m.Data != "Subject: x\r\n\r\n.\r\nHello.\r\n" || m.TLS == nil || m.HELO != "mail.sender.example" {
 		t.Errorf("got %+v", m)
 	}
-	if !strings.HasSuffix(stdout, "\n\n1 of 1 delivered, 0 deferred, 0 refused for good; sessions to report: 1\n") {
+	if !strings.HasSuffix(stdout, "\n\n1 of 1 delivered, 0 deferred, 0 refused for good; sessions in reports: 1\n") {
 		t.Error(stdout)
 	}
 }
@@ -162,8 +162,9 @@ func TestPolicyHostsAreFoundByName(t *testing.T) {
 	i := slices.Index(o.flags, "-policy-host")
 	o.flags = slices.Delete(o.flags, i, i+2) // where port 443 is closed
 	_, stdout, _ := deliver(t, "", o.args("-from", "", "-to", "x@a.example", o.eml)...)
-	if row := table(stdout)["x@a.example"]; row[0] != "failed" || row[3] != "sts: sts-policy-fetch-error (connection)" {
-		t.Errorf("row %q", row)
+	row, reports := table(stdout)["x@a.example"], reported(stdout)
+	if row[0] != "failed" || !slices.Equal(reports, []string{"a.example sts 0 1 sts-policy-fetch-error (connection)"}) {
+		t.Errorf("row %q, reports %q", row, reports)
 	}
 }
 
