@@ -3,7 +3,9 @@ package collect
 import (
 	"hash/maphash"
 	"log/slog"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/strictmx/strictmx/internal/dnsname"
@@ -26,15 +28,21 @@ type Collector struct {
 	// MaskSendingIP leaves the address that a session came from out of reports
 	// (RFC 8460, section 8).
 	MaskSendingIP bool
-	// Logger is told when something finds no room. If nil, silent.
+	// Resolver looks up TLS-RPT records for Run. If nil, a zero
+	// [resolver.Client].
+	Resolver tlsrpt.Resolver
+	// Logger is told, at most every ten minutes, when something found no room. If
+	// nil, silent.
 	Logger *slog.Logger
 
-	once   sync.Once
-	seed   maphash.Seed
-	budget budget
-	shards []shard
-	wake   chan struct{} // for Run: there is something to look up
-	clock  func() time.Time
+	once    sync.Once
+	seed    maphash.Seed
+	budget  budget
+	records records
+	shards  []shard
+	wake    chan struct{} // for Run: there is something to look up
+	running atomic.Bool
+	clock   func() time.Time
 }
 
 const (
@@ -42,12 +50,20 @@ const (
 	// misdatedAfter is how far from now the time of an event may be. Reports of
 	// days long gone are not sent (RPT-120), and the future is a broken clock.
 	misdatedAfter = 48 * time.Hour
+
+	// One record is remembered for so many bytes of Memory, beside it: that most
+	// domains want no reports is worth knowing.
+	bytesPerRecord = 4 << 10
+	minRecords     = 1_000
+	maxRecords     = 100_000
 )
 
 func (c *Collector) open() {
 	c.once.Do(func() {
 		c.seed = maphash.MakeSeed()
 		c.budget.init(c.Memory)
+		c.records.resolver = c.Resolver
+		c.records.capacity = int(min(max(c.budget.all.limit/bytesPerRecord, minRecords), maxRecords))
 		c.shards = make([]shard, numShards)
 		c.wake = make(chan struct{}, 1)
 		if c.clock == nil {
@@ -98,7 +114,7 @@ func usable(outcomes []tlsrpt.Outcome) bool {
 func (c *Collector) count(s *shard, day day, domain string, e *tlsrpt.Event) {
 	t := s.find(day, domain)
 	if t == nil {
-		if t = c.admit(s, day, domain); t == nil {
+		if t, domain = c.admit(s, day, domain); t == nil {
 			return
 		}
 	}
@@ -116,6 +132,10 @@ func (c *Collector) count(s *shard, day day, domain string, e *tlsrpt.Event) {
 		}
 		return
 	}
+	if t.sessions == 0 && t.unchecked {
+		s.todo = append(s.todo, domain)
+		c.wakeRun()
+	}
 	t.sessions++
 	s.stats.Held++
 	t.connected = t.connected || connected(e)
@@ -123,15 +143,34 @@ func (c *Collector) count(s *shard, day day, domain string, e *tlsrpt.Event) {
 
 // admit makes a tally for a domain that is new on its day; nil if it is to have
 // none, which is then counted. s is locked.
-func (c *Collector) admit(s *shard, day day, domain string) *tally {
-	t := &tally{slot: c.budget.slot(dnsname.Parent(domain)), pending: true}
-	if !c.budget.grow(t, tallyCost(domain), ordinary) {
-		s.stats.NoRoom++
-		return nil
+//
+// Slots are for domains with a TLS-RPT record (R26). Where it is not known yet, the
+// domain is pending; one that had a record the day before is not, and looked up
+// again all the same. It returns the name as well, as a string of our own.
+func (c *Collector) admit(s *shard, day day, domain string) (*tally, string) {
+	t := &tally{slot: c.budget.slot(dnsname.Parent(domain))}
+	cost := tallyCost(domain)
+	switch f, ok := c.records.known(domain); {
+	case ok && !f.silent && len(f.rua) == 0:
+		s.stats.Unwanted++ // RPT-20
+		return nil, ""
+	case ok && !f.silent:
+		t.rua = strings.Join(f.rua, " ")
+		cost += stringCost(t.rua)
+	default:
+		t.unchecked = true
+		if before := s.find(day-1, domain); before != nil {
+			t.rua = before.rua
+		}
+		t.pending = t.rua == ""
 	}
+	if !c.budget.grow(t, cost, ordinary) {
+		s.stats.NoRoom++
+		return nil, ""
+	}
+	domain = strings.Clone(domain) // it may be a part of something large
 	s.add(day, domain, t)
-	c.wakeRun()
-	return t
+	return t, domain
 }
 
 // wakeRun tells Run that there is something to do, if it sleeps.

@@ -1,6 +1,8 @@
 package collect
 
 import (
+	"net/netip"
+
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
@@ -84,15 +86,9 @@ func (x *counter) add(made entry, r rank) *entry {
 // details counts the session under everything that went wrong, under each but once
 // (RPT-27).
 func (x *counter) details(e *entry, failures []tlsrpt.Failure) {
-	d := tlsrpt.FailureDetail{MXHost: cleanHost(x.e.MXHost), HELO: cleanHost(x.e.HELO), ReceivingIP: cleanAddr(x.e.ReceivingIP)}
-	if !x.c.MaskSendingIP { // RPT-52
-		d.SendingIP = cleanAddr(x.e.SendingIP)
-	}
 	var counted set
 	for _, f := range failures {
-		f = f.Clean()
-		d.Type, d.Reason, d.Info = f.Type, f.Reason, f.Info
-		if i := x.detail(e, &d); i >= 0 && counted.add(i) {
+		if i := x.detail(e, f); i >= 0 && counted.add(i) {
 			saturate(&e.details[i].Sessions)
 		}
 	}
@@ -101,15 +97,26 @@ func (x *counter) details(e *entry, failures []tlsrpt.Failure) {
 // detail returns the index of where a failure is counted, by all that is known
 // of it (RPT-49) while there is room, then by type and host, then by type (R26).
 // It is -1 where even that has none.
-func (x *counter) detail(e *entry, d *tlsrpt.FailureDetail) int {
-	if i := find(e.details, d); i >= 0 {
+func (x *counter) detail(e *entry, f tlsrpt.Failure) int {
+	d := tlsrpt.FailureDetail{
+		Type: f.Type, Reason: f.Reason, Info: f.Info,
+		MXHost: x.e.MXHost, HELO: x.e.HELO, ReceivingIP: x.e.ReceivingIP, SendingIP: x.e.SendingIP,
+	}
+	if x.c.MaskSendingIP { // RPT-52
+		d.SendingIP = netip.Addr{}
+	}
+	if i := find(e.details, &d); i >= 0 {
+		return i // so it is clean
+	}
+	clean(&d)
+	if i := find(e.details, &d); i >= 0 {
 		return i
 	}
-	if len(e.details) < maxDetails && x.addDetail(e, d, ordinary) {
+	if len(e.details) < maxDetails && x.addDetail(e, &d, ordinary) {
 		return len(e.details) - 1
 	}
 	x.s.stats.OverflowDetails++
-	f := tlsrpt.Failure{Type: d.Type}.Clean() // has a reason where the type needs it
+	f = tlsrpt.Failure{Type: d.Type}.Clean() // has a reason where the type needs one
 	less := tlsrpt.FailureDetail{Type: f.Type, Reason: f.Reason, MXHost: d.MXHost}
 	if i := find(e.details, &less); i >= 0 {
 		return i

@@ -11,6 +11,14 @@ import (
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
+// clean makes d fit for a report (R16, RPT-54).
+func clean(d *tlsrpt.FailureDetail) {
+	f := tlsrpt.Failure{Type: d.Type, Reason: d.Reason, Info: d.Info}.Clean()
+	d.Type, d.Reason, d.Info = f.Type, f.Reason, f.Info
+	d.MXHost, d.HELO = cleanHost(d.MXHost), cleanHost(d.HELO)
+	d.ReceivingIP, d.SendingIP = cleanAddr(d.ReceivingIP), cleanAddr(d.SendingIP)
+}
+
 // cleanHost returns the canonical form of a name or of an address literal, as a
 // server gives it in its greeting; "" for what is neither, and for an address
 // that is not public (R16). What is clean already is returned as it is.

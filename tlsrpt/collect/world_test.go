@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -69,4 +70,11 @@ func sum(t *testing.T, c *Collector) Stats {
 		t.Errorf("%d sessions in tallies, %d held", held, st.Held)
 	}
 	return st
+}
+
+// want makes it known that a domain wants reports.
+func want(c *Collector, domain string) {
+	c.open()
+	c.records.open()
+	c.records.cache.Put(domain, found{rua: []string{"mailto:tls@" + domain}, until: math.MaxInt64})
 }
