@@ -103,7 +103,7 @@ func (c *Collector) Observe(e tlsrpt.Event) {
 // usable reports whether there is a policy that a report can tell of.
 func usable(outcomes []tlsrpt.Outcome) bool {
 	for i := range outcomes {
-		if p := outcomes[i].Policy; p != nil && kindOf(p.Type) != 0 {
+		if p := outcomes[i].Policy; p != nil && letterOf(p.Type) != 0 {
 			return true
 		}
 	}
@@ -148,22 +148,20 @@ func (c *Collector) count(s *shard, day day, domain string, e *tlsrpt.Event) {
 // domain is pending; one that had a record the day before is not, and looked up
 // again all the same. It returns the name as well, as a string of our own.
 func (c *Collector) admit(s *shard, day day, domain string) (*tally, string) {
-	t := &tally{slot: c.budget.slot(dnsname.Parent(domain))}
-	cost := tallyCost(domain)
-	switch f, ok := c.records.known(domain); {
-	case ok && !f.silent && len(f.rua) == 0:
-		s.stats.Unwanted++ // RPT-20
+	f, known := c.records.known(domain)
+	if known = known && !f.silent; known && len(f.rua) == 0 { // RPT-20
+		s.stats.Unwanted++
 		return nil, ""
-	case ok && !f.silent:
+	}
+	t := &tally{slot: c.budget.slot(dnsname.Parent(domain)), unchecked: !known}
+	cost := tallyCost(domain)
+	if known {
 		t.rua = strings.Join(f.rua, " ")
 		cost += stringCost(t.rua)
-	default:
-		t.unchecked = true
-		if before := s.find(day-1, domain); before != nil {
-			t.rua = before.rua
-		}
-		t.pending = t.rua == ""
+	} else if before := s.find(day-1, domain); before != nil {
+		t.rua = before.rua
 	}
+	t.pending = t.rua == ""
 	if !c.budget.grow(t, cost, ordinary) {
 		s.stats.NoRoom++
 		return nil, ""

@@ -62,7 +62,7 @@ func ownString(details []tlsrpt.FailureDetail, s *string) int {
 	}
 	for i := len(details) - 1; i >= 0; i-- {
 		d := &details[i]
-		for _, has := range [...]string{d.MXHost, d.HELO, d.Info, d.Reason} {
+		for _, has := range [...]string{string(d.Type), d.MXHost, d.HELO, d.Info, d.Reason} {
 			if has == *s {
 				*s = has
 				return 0

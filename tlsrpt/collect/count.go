@@ -25,7 +25,7 @@ type counter struct {
 // failure, however many things went wrong (RFC 8460, section 4.2; AMB-31). It
 // reports whether there was room.
 func (x *counter) outcome(o *tlsrpt.Outcome) bool {
-	if o.Policy == nil || kindOf(o.Policy.Type) == 0 {
+	if o.Policy == nil || letterOf(o.Policy.Type) == 0 {
 		return false
 	}
 	e := x.entry(o.Policy)
@@ -58,7 +58,7 @@ func (x *counter) entry(p *tlsrpt.Policy) *entry {
 		}
 	}
 	x.s.stats.OverflowPolicies++
-	made = bare(kindOf(p.Type))
+	made = bare(letterOf(p.Type))
 	if e := x.same(&made); e != nil {
 		return e
 	}
@@ -136,11 +136,10 @@ func (x *counter) detail(e *entry, f tlsrpt.Failure) int {
 
 func (x *counter) addDetail(e *entry, d *tlsrpt.FailureDetail, r rank) bool {
 	own := *d
-	cost := growCost(e.details)
+	cost := growCost(e.details) + ownString(e.details, (*string)(&own.Type))
 	for _, s := range [...]*string{&own.MXHost, &own.HELO, &own.Info, &own.Reason} {
 		cost += ownString(e.details, s)
 	}
-	own.Type = ownType(own.Type)
 	if !x.c.budget.grow(x.t, cost, r) {
 		return false
 	}

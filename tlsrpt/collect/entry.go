@@ -29,35 +29,33 @@ const (
 	maxPolicyText = 8 << 10
 )
 
-// kinds are the policy types by the letter that stands for each.
-var kinds = [...]struct {
-	letter byte
-	typ    tlsrpt.PolicyType
-}{{'s', tlsrpt.STS}, {'n', tlsrpt.NoPolicyFound}, {'t', tlsrpt.TLSA}}
-
-// kindOf returns the letter of a policy type; 0 for one that is none.
-func kindOf(t tlsrpt.PolicyType) byte {
-	for i := range kinds {
-		if kinds[i].typ == t {
-			return kinds[i].letter
-		}
+// letterOf returns the letter of a policy type; 0 for one that is none.
+func letterOf(t tlsrpt.PolicyType) byte {
+	switch t {
+	case tlsrpt.STS:
+		return 's'
+	case tlsrpt.TLSA:
+		return 't'
+	case tlsrpt.NoPolicyFound:
+		return 'n'
 	}
 	return 0
 }
 
 func typeOf(letter byte) tlsrpt.PolicyType {
-	for i := range kinds {
-		if kinds[i].letter == letter {
-			return kinds[i].typ
-		}
+	switch letter {
+	case 's':
+		return tlsrpt.STS
+	case 't':
+		return tlsrpt.TLSA
 	}
-	return ""
+	return tlsrpt.NoPolicyFound
 }
 
 // holds reports whether e is the entry of p, whatever its pointer (RPT-50). It is
 // false for a policy that needs cleaning. It does not allocate.
 func (e *entry) holds(p *tlsrpt.Policy, domain string) bool {
-	if int(e.lines) != len(p.Strings) || int(e.mxes) != len(p.MXHosts) || e.policy[0] != kindOf(p.Type) {
+	if int(e.lines) != len(p.Strings) || int(e.mxes) != len(p.MXHosts) || e.policy[0] != letterOf(p.Type) {
 		return false
 	}
 	rest, ok := e.policy[1:], true
@@ -89,7 +87,7 @@ func cutMarked(s string, mark byte, text string) (rest string, ok bool) {
 // newEntry makes the entry of a policy, cleaned.
 func newEntry(p *tlsrpt.Policy, domain string) entry {
 	var b strings.Builder
-	b.WriteByte(kindOf(p.Type))
+	b.WriteByte(letterOf(p.Type))
 	if name, err := dnsname.Host(p.Domain); err == nil && name != domain {
 		b.WriteString(name)
 	}

@@ -104,24 +104,6 @@ func cleanPattern(s string) (string, bool) {
 	return host, true
 }
 
-// ownType returns the constant for a type, so that nothing of the caller's is
-// kept.
-func ownType(t tlsrpt.ResultType) tlsrpt.ResultType {
-	for _, known := range resultTypes {
-		if t == known {
-			return known
-		}
-	}
-	return tlsrpt.ResultType(strings.Clone(string(t)))
-}
-
-// resultTypes is never changed.
-var resultTypes = [...]tlsrpt.ResultType{
-	tlsrpt.STARTTLSNotSupported, tlsrpt.CertificateHostMismatch, tlsrpt.CertificateExpired, tlsrpt.CertificateNotTrusted,
-	tlsrpt.ValidationFailure, tlsrpt.TLSAInvalid, tlsrpt.DNSSECInvalid, tlsrpt.DANERequired,
-	tlsrpt.STSPolicyFetchError, tlsrpt.STSPolicyInvalid, tlsrpt.STSWebPKIInvalid,
-}
-
 // reachedEHLO reports whether a failure can only be seen by who talked to the
 // mail server.
 func reachedEHLO(f tlsrpt.Failure) bool {

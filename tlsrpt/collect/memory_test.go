@@ -1,0 +1,165 @@
+package collect
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/strictmx/strictmx/tlsrpt"
+)
+
+// R26: one registrable domain, with all the names below it, gets 1 %.
+func TestOneParentGetsItsShareOfMemory(t *testing.T) {
+	c := newCollector()
+	c.Memory = 16 << 20
+	for i := range 10_000 {
+		domain := fmt.Sprintf("d%d.attacker.example", i)
+		want(c, domain)
+		c.Observe(session(domain, enforce(domain)))
+	}
+	st := sum(t, c)
+	if st.Bytes > c.Memory/parentShare || st.Bytes < c.Memory/parentShare/2 || st.NoRoom == 0 {
+		t.Errorf("%+v", st)
+	}
+	for i := range 1000 {
+		domain := fmt.Sprintf("innocent%d.example", i)
+		want(c, domain)
+		c.Observe(session(domain, enforce(domain)))
+	}
+	if after := sum(t, c); after.Held-st.Held < 1000-30 { // a few share the attacker's slot
+		t.Errorf("%d of 1000 others found room", after.Held-st.Held)
+	}
+}
+
+// R26: junk domains are pending, and so get a quarter of the memory for as long as
+// nobody knows that they have no record.
+func TestJunkDomainsPushNobodyOut(t *testing.T) {
+	c := newCollector()
+	c.Memory = 4 << 20
+	for i := range 50_000 {
+		domain := fmt.Sprintf("junk%d.example", i)
+		c.Observe(session(domain, enforce(domain)))
+	}
+	st := sum(t, c)
+	if st.Pending > c.Memory/pendingShare || st.Pending < c.Memory/pendingShare/2 || st.NoRoom == 0 || st.Bytes != st.Pending {
+		t.Errorf("%+v", st)
+	}
+	for i := range 5000 {
+		domain := fmt.Sprintf("wants%d.example", i)
+		want(c, domain)
+		c.Observe(session(domain, enforce(domain)))
+	}
+	if after := sum(t, c); after.Held-st.Held != 5000 {
+		t.Errorf("%+v", after)
+	}
+}
+
+// With the memory full, what is held goes on being counted, and the budget is
+// kept (I15).
+func TestAFullMemoryKeepsTheTotals(t *testing.T) {
+	c := newCollector()
+	c.Memory = 1 << 20
+	domain := func(i int) string { return fmt.Sprintf("domain%d.example", i) }
+	for i := range 5000 {
+		want(c, domain(i))
+		c.Observe(session(domain(i), enforce(domain(i))))
+	}
+	held := sum(t, c).Held
+	if held == 0 || held == 5000 {
+		t.Fatalf("%d sessions held", held)
+	}
+	for range 3 {
+		for i := range 5000 {
+			c.Observe(session(domain(i), enforce(domain(i)), selfSigned))
+		}
+	}
+	st := sum(t, c)
+	if st.Held != 4*held || st.Bytes > c.Memory || st.OverflowDetails == 0 {
+		t.Errorf("%d were held before: %+v", held, st)
+	}
+	for tally := range c.Tallies(noon) {
+		if s := tally.Policies[0].Summary; s.Successful != 1 || s.Failed != 3 {
+			t.Fatalf("%+v", tally)
+		}
+	}
+	// A policy that is new goes to the bare one of its type, or its session is
+	// counted as one without room.
+	for i := range 5000 {
+		c.Observe(session(domain(i), &tlsrpt.Policy{Type: tlsrpt.STS, Domain: domain(i), Strings: []string{strings.Repeat("x", 8000)}}))
+	}
+	if st := sum(t, c); st.OverflowPolicies == 0 || st.Bytes > c.Memory {
+		t.Errorf("%+v", st)
+	}
+}
+
+// I15: what the budget believes is what the runtime says, nearly, whatever is held.
+func TestTheEstimateOfMemoryIsTrue(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		fill func(c *Collector)
+	}{
+		{"many domains that do well", func(c *Collector) { fill(c, 50_000) }},
+		{"many details", func(c *Collector) {
+			for i := range 400 {
+				p := enforce(fmt.Sprintf("domain%d.example", i))
+				for j := range 100 {
+					e := session(p.Domain, p, selfSigned)
+					e.HELO, e.MXHost = fmt.Sprintf("h%d.%s.example", j, strings.Repeat("x", 60)), fmt.Sprintf("mx%d.example.com", j)
+					c.Observe(e)
+				}
+			}
+		}},
+		{"many large policies", func(c *Collector) {
+			for i := range 400 {
+				domain := fmt.Sprintf("domain%d.example", i)
+				for j := range 12 {
+					c.Observe(session(domain, &tlsrpt.Policy{Type: tlsrpt.STS, Domain: domain, Strings: []string{fmt.Sprint("id: ", j), strings.Repeat("x", 1000*j)}}))
+				}
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCollector()
+			c.records.capacity = 1
+			c.open()
+			c.records.capacity = 1
+			before := heap()
+			tt.fill(c)
+			held := float64(heap() - before)
+			estimate := float64(c.Stats().Bytes)
+			t.Logf("%.2f", held/estimate)
+			if ratio := held / estimate; ratio > 1.1 || ratio < 0.7 {
+				t.Errorf("%.0f bytes held, %.0f in the books: %.2f", held, estimate, ratio)
+			}
+			runtime.KeepAlive(c)
+		})
+	}
+}
+
+// A session with something known costs no allocation.
+func TestObserveDoesNotAllocate(t *testing.T) {
+	c := newCollector()
+	c.open()
+	c.records.open()
+	c.records.cache.Put("unwanted.example", found{until: time.Duration(1<<63 - 1)})
+	p, literal := enforce("example.com"), session("example.com", enforce("example.com"), expired)
+	literal.HELO = "[93.184.216.34]"
+	for _, tt := range []struct {
+		name string
+		e    tlsrpt.Event
+	}{
+		{"success", session("example.com", p)},
+		{"the same policy at another address", session("example.com", enforce("example.com"))},
+		{"failures", session("example.com", p, selfSigned, expired)},
+		{"a server without a name", literal},
+		{"a domain that wants no reports", session("unwanted.example", p)},
+		{"another day, long gone", tlsrpt.Event{Domain: "example.com", Outcomes: literal.Outcomes}},
+	} {
+		c.Observe(tt.e)
+		if n := testing.AllocsPerRun(200, func() { c.Observe(tt.e) }); n != 0 {
+			t.Errorf("%s: %v allocations", tt.name, n)
+		}
+	}
+}
