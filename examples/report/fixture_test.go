@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -41,16 +40,6 @@ func asJSON(t *testing.T, r *tlsrpt.Report) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// save writes reports as JSON into a directory, and returns it.
-func save(t *testing.T, reports ...*tlsrpt.Report) string {
-	t.Helper()
-	dir := t.TempDir()
-	for i, r := range reports {
-		write(t, filepath.Join(dir, fmt.Sprintf("%05d.json", i)), asJSON(t, r))
-	}
-	return dir
 }
 
 func write(t *testing.T, name string, data []byte) {
