@@ -1,0 +1,185 @@
+package collect
+
+import (
+	pq "container/heap"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// jobs knows the state of every report of every sealed day: what is still to be
+// done, and when. It is the one place where that changes.
+type jobs struct {
+	mu    sync.Mutex
+	days  map[time.Time]*sealedDay // every day that was ever sealed, so that none is twice
+	queue taskQueue                // the tasks that nobody works on
+	stats ReporterStats
+	rnd   *rand.Rand
+	wake  chan struct{} // something was put into the queue
+}
+
+// sealedDay is a day that is over. Its counts of reports for each destination are
+// guarded by jobs.mu.
+type sealedDay struct {
+	start     time.Time
+	left      int            // tasks
+	mailboxes map[string]int // R17
+	hosts     map[string]int
+}
+
+// task is the report of one day for one domain. It belongs to whoever took it
+// from the queue.
+type task struct {
+	day    *sealedDay
+	domain string
+	due    instant
+
+	begun        bool
+	first, limit instant  // of attempts; once it was begun
+	lookups      int      // that failed
+	targets      []target // where the report goes; nil: not known yet
+}
+
+// target is one destination of a report: the job that is done once at most.
+type target struct {
+	rua     string
+	mailbox string // "" for https
+	host    string // of the URI, or the mailbox's domain
+	due     instant
+	tries   int
+	done    bool
+	err     error // what became of the last attempt, or why there is none; nil once it was accepted
+}
+
+// seal makes a task for each domain of a day, at a moment by chance within the time
+// given. A day that was sealed before stays as it is.
+func (j *jobs) seal(day time.Time, domains []string, now instant, within time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.days[day] != nil {
+		return
+	}
+	d := &sealedDay{start: day, left: len(domains), mailboxes: make(map[string]int), hosts: make(map[string]int)}
+	j.days[day] = d
+	j.queue = slices.Grow(j.queue, len(domains))
+	for _, domain := range domains {
+		due := now + time.Duration(j.rnd.Int64N(int64(within)))
+		j.queue = append(j.queue, &task{day: d, domain: domain, due: due})
+	}
+	pq.Init(&j.queue)
+	j.stats.Pending += uint64(len(domains))
+}
+
+func (j *jobs) isSealed(day time.Time) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.days[day] != nil
+}
+
+// hurry makes every task of a day due now.
+func (j *jobs) hurry(day time.Time, now instant) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	d := j.days[day]
+	if d.left == 0 {
+		return
+	}
+	for _, t := range j.queue {
+		if t.day == d {
+			t.due = min(t.due, now)
+		}
+	}
+	pq.Init(&j.queue)
+}
+
+// next takes the task that is due first from the queue, if it is due, or says how
+// long to wait for it.
+func (j *jobs) next(now instant) (t *task, wait time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.queue) == 0 {
+		return nil, longestNap
+	}
+	if first := j.queue[0]; first.due > now {
+		return nil, first.due - now
+	}
+	return pq.Pop(&j.queue).(*task), 0
+}
+
+// again puts a task back, to be looked at when its due time has come.
+func (j *jobs) again(t *task) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	pq.Push(&j.queue, t)
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+}
+
+// end is the last that is heard of a task: why it ended, nil where somebody
+// accepted the report, and how many sessions that told of.
+func (j *jobs) end(t *task, why error, sessions int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.stats.Pending--
+	c := j.stats.of(why)
+	c.Reports++
+	c.Sessions += uint64(sessions)
+	if t.day.left--; t.day.left == 0 {
+		t.day.mailboxes, t.day.hosts = nil, nil // no more of it to come
+	}
+}
+
+// admit counts one more report of a day for a destination, or reports that it
+// has had all it gets.
+func (j *jobs) admit(d *sealedDay, t *target, perMailbox, perHost int) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	key := mailboxKey(t.mailbox)
+	if d.hosts[t.host] >= perHost || key != "" && d.mailboxes[key] >= perMailbox {
+		return false
+	}
+	d.hosts[t.host]++
+	if key != "" {
+		d.mailboxes[key]++
+	}
+	return true
+}
+
+// retry returns when to try again what failed so often.
+func (j *jobs) retry(attempts int, now, limit instant) (next instant, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return nextTry(attempts, now, limit, j.rnd)
+}
+
+// chance returns a time by chance, below within.
+func (j *jobs) chance(within time.Duration) time.Duration {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return time.Duration(j.rnd.Int64N(max(int64(within), 1)))
+}
+
+// count changes a counter.
+func (j *jobs) count(f func(*ReporterStats)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	f(&j.stats)
+}
+
+// taskQueue is a heap, by due time.
+type taskQueue []*task
+
+func (q taskQueue) Len() int           { return len(q) }
+func (q taskQueue) Less(a, b int) bool { return q[a].due < q[b].due }
+func (q taskQueue) Swap(a, b int)      { q[a], q[b] = q[b], q[a] }
+func (q *taskQueue) Push(x any)        { *q = append(*q, x.(*task)) }
+func (q *taskQueue) Pop() any {
+	old := *q
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return last
+}
