@@ -71,13 +71,20 @@ func sniff(in *bufio.Reader) start {
 			return start{fault: "a text in UTF-16: save it as UTF-8"}
 		case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
 			in.Discard(3)
-		case len(head) > 0 && bytes.IndexByte([]byte(" \t\r\n"), head[0]) >= 0:
-			in.Discard(1)
+		case len(head) > 0 && isBlank(head[0]):
+			head, _ = in.Peek(in.Buffered())
+			n := 1
+			for n < len(head) && isBlank(head[n]) {
+				n++
+			}
+			in.Discard(n)
 		default:
 			return start{json: len(head) > 0 && (head[0] == '{' || head[0] == '[')}
 		}
 	}
 }
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // limited ends with an error where there is more to read than allowed.
 type limited struct {

@@ -15,11 +15,16 @@ func parseGzip(r io.Reader) (*Report, error) {
 	if err != nil {
 		return nil, reportError("gzip that cannot be read", err)
 	}
-	in := bufio.NewReader(z)
+	in := bufio.NewReader(inflated(z)) // also the blanks before JSON are
 	if start := sniff(in); !start.json {
 		return nil, &ReportError{Text: "gzip of something that is no JSON"}
 	}
 	return parseJSON(in)
+}
+
+// inflated limits JSON, which was gzipped or not.
+func inflated(r io.Reader) io.Reader {
+	return &limited{r: r, left: maxInflated, text: "larger than 10 MiB of JSON"}
 }
 
 // reportError keeps the words of a fault that was found further down.
@@ -33,7 +38,7 @@ func reportError(text string, err error) error {
 // parseJSON reads JSON without blanks before it.
 func parseJSON(r io.Reader) (*Report, error) {
 	p := decoder{policy: -1, detail: -1}
-	p.src = &limited{r: r, left: maxInflated, text: "larger than 10 MiB of JSON"}
+	p.src = inflated(r)
 	p.buf = make([]byte, scanWindow)
 	p.text = make([]byte, 0, maxString)
 	p.whole()
@@ -146,13 +151,13 @@ func (p *decoder) inside(name string, member func(string)) {
 		p.skip()
 		return
 	}
-	p.object = name
+	p.object, p.member = name, ""
 	p.enter('{')
 	for p.more() {
 		member(p.name())
 	}
 	if p.err == nil {
-		p.object = ""
+		p.object, p.member = "", name
 	}
 }
 
@@ -189,7 +194,7 @@ func (p *decoder) rangeMember(name string) {
 }
 
 func (p *decoder) onePolicy() {
-	p.policy = len(p.report.Policies)
+	p.policy, p.member = len(p.report.Policies), ""
 	if p.policy == maxPolicies {
 		p.fail("more than 1,000 policies")
 		return
@@ -210,7 +215,7 @@ func (p *decoder) onePolicy() {
 	}
 	p.report.Policies = append(p.report.Policies, result)
 	if p.err == nil {
-		p.policy = -1
+		p.policy, p.member = -1, "policies"
 	}
 }
 
@@ -241,7 +246,7 @@ func (p *decoder) summaryMember(name string, to *Summary) {
 }
 
 func (p *decoder) oneDetail(to *[]FailureDetail) {
-	p.detail = len(*to)
+	p.detail, p.member = len(*to), ""
 	if p.details == maxDetails {
 		p.fail("more than 10,000 failure details")
 		return
@@ -274,6 +279,6 @@ func (p *decoder) oneDetail(to *[]FailureDetail) {
 	*to = append(*to, d)
 	p.last = d
 	if p.err == nil {
-		p.detail = -1
+		p.detail, p.member = -1, "failure-details"
 	}
 }

@@ -37,6 +37,8 @@ func parseMail(in *bufio.Reader) (*Report, error) {
 	switch {
 	case w.err != nil:
 		return nil, w.err
+	case w.report == nil && w.fault != nil:
+		return nil, w.fault
 	case w.report == nil:
 		return nil, &ReportError{Text: "a mail without a report in it"}
 	}
@@ -67,10 +69,12 @@ type part struct {
 // walker looks through a mail for the first part that is a report.
 type walker struct {
 	open   []*multipart.Reader // within each other
+	mails  int                 // within each other
 	parts  int
 	domain string // what a header says that the report is about
 
 	report *Report
+	fault  error // why the first part that might have been a report is none
 	err    error
 }
 
@@ -112,27 +116,39 @@ func (w *walker) visit(p part) {
 
 // forwarded visits a mail within a mail.
 func (w *walker) forwarded(p part) {
-	m, err := mail.ReadMessage(&limited{r: decoded(p), left: maxInput, text: "larger than 16 MiB"})
-	if err != nil || len(w.open) == maxNesting {
+	if w.mails++; w.mails > maxNesting {
 		return
 	}
+	header := &limited{r: decoded(p), left: maxHeader, text: "a header of more than 1 MiB"}
+	m, err := mail.ReadMessage(header)
+	if err != nil {
+		return
+	}
+	header.left = maxInput
 	if domain := m.Header.Get("TLS-Report-Domain"); domain != "" {
 		w.domain = domain
 	}
 	w.visit(part{textproto.MIMEHeader(m.Header), m.Body})
 }
 
-// read reads a part that is a report by its content. A part that says that it is
-// one, and is none, is an error.
+// read reads a part that may be a report by its content. Only a part that says
+// that it is one, and is none, ends the search.
 func (w *walker) read(p part, says bool) {
 	in := bufio.NewReader(decoded(p))
+	var err error
 	switch start := sniff(in); {
 	case start.gzip:
-		w.report, w.err = parseGzip(in)
+		w.report, err = parseGzip(in)
 	case start.json:
-		w.report, w.err = parseJSON(in)
+		w.report, err = parseJSON(in)
 	case says:
-		w.err = &ReportError{Text: "the part of the mail that should be the report is neither JSON nor gzip"}
+		err = &ReportError{Text: "the part of the mail that should be the report is neither JSON nor gzip"}
+	}
+	switch {
+	case says:
+		w.err = err
+	case w.fault == nil:
+		w.fault = err
 	}
 }
 

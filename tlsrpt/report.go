@@ -60,7 +60,7 @@ func (d *DateRange) UnmarshalJSON(b []byte) error {
 		Start string `json:"start-datetime"`
 		End   string `json:"end-datetime"`
 	}
-	if err := json.Unmarshal(b, &text); err != nil {
+	if err := json.Unmarshal(b, &text); err != nil || string(b) == "null" {
 		return err
 	}
 	var ok1, ok2 bool
