@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"tlsrpt":               {"resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr"},
 	"tlsrpt/collect":       {"tlsrpt", "cache", "resolver", "internal/dnsname", "internal/tagvalue", "internal/publicaddr"},
 	"cache":                {golanglru, xsync},
+	"cache/storetest":      {"cache"},
 	"resolver":             {"internal/dnsname", "internal/publicaddr", miekgdns},
 	"strictmxtest":         {"resolver", "internal/dnsname", miekgdns},
 	"internal/dnsname":     {xnet},
@@ -48,6 +49,7 @@ var mayImport = map[string][]string{
 var testsMayImport = map[string][]string{
 	"outbound":             {"strictmxtest", "cache"},
 	"mtasts":               {"strictmxtest"},
+	"cache":                {"cache/storetest"},
 	"internal/realservers": {"outbound", "mtasts", "tlsrpt", "strictmxtest"},
 	"internal/adversary":   {"internal/ablation", "outbound", "mtasts", "tlsrpt", "tlsrpt/collect", "cache", "resolver", "internal/dnsname"},
 }
