@@ -22,7 +22,7 @@ import (
 // browser is a headless Chromium, spoken to over two pipes: the DevTools
 // protocol is JSON with a zero octet after each message.
 type browser struct {
-	in      *os.File
+	in, out *os.File
 	session string // of the one tab
 	next    int
 	replies chan message
@@ -82,30 +82,45 @@ func newBrowser(t *testing.T) *browser {
 	}
 	toRead, toUs := pipe(t)
 	fromUs, toWrite := pipe(t)
-	ctx, cancel := context.WithTimeout(t.Context(), browserTimeout)
+	profile, err := os.MkdirTemp("", "report-chromium-*") // not t.TempDir: a late write to it fails no test
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), browserTimeout)
 	cmd := exec.CommandContext(ctx, program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-		"--hide-scrollbars", "--user-data-dir="+t.TempDir(), "--remote-debugging-pipe", "about:blank")
+		"--hide-scrollbars", "--user-data-dir="+profile, "--remote-debugging-pipe", "about:blank")
 	cmd.ExtraFiles = []*os.File{fromUs, toUs} // it reads 3 and writes 4
-	b := &browser{in: toWrite, replies: make(chan message), stderr: new(lockedBuffer)}
+	b := &browser{in: toWrite, out: toRead, replies: make(chan message), stderr: new(lockedBuffer)}
 	cmd.Stderr = b.stderr
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
 		cancel()
-		t.Fatalf("%s: %v", program, err)
+		t.Fatalf("cannot start %s: %v", program, err)
 	}
 	fromUs.Close()
 	toUs.Close()
-	go b.receive(toRead)
+	go b.receive()
 	t.Cleanup(func() {
-		toWrite.Close() // it ends when nobody can speak to it
-		for range b.replies {
-		}
-		cancel()
-		_ = cmd.Wait() // also waits until the profile is no longer written to
+		b.quit(cmd, cancel)
+		_ = os.RemoveAll(profile)
 	})
 	b.attach(t)
 	return b
+}
+
+// quit asks Chromium to end, and ends it if it does not.
+func (b *browser) quit(cmd *exec.Cmd, cancel context.CancelFunc) {
+	kill := time.AfterFunc(10*time.Second, func() {
+		cancel()
+		b.out.Close()
+	})
+	defer kill.Stop()
+	_, _ = b.in.WriteString(`{"id":1,"method":"Browser.close"}` + "\x00")
+	for range b.replies { // until it has closed its end
+	}
+	_ = cmd.Wait()
+	cancel()
 }
 
 func pipe(t *testing.T) (r, w *os.File) {
@@ -118,9 +133,9 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-func (b *browser) receive(r *os.File) {
+func (b *browser) receive() {
 	defer close(b.replies)
-	in := bufio.NewReader(r)
+	in := bufio.NewReader(b.out)
 	for {
 		line, err := in.ReadBytes(0)
 		if err != nil {

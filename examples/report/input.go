@@ -41,6 +41,9 @@ func inputs(names []string, stdin io.Reader) iter.Seq[input] {
 // walk yields what is at name, a file or a directory with all below it. Of a
 // directory it takes the regular files whose names begin with no dot.
 func walk(root string, yield func(input) bool) bool {
+	if info, err := os.Stat(root); err == nil && info.IsDir() {
+		root = strings.TrimSuffix(root, "/") + "/" // also where it is a link to one
+	}
 	files, more := 0, true
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		hidden := name != root && strings.HasPrefix(d.Name(), ".")

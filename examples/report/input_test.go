@@ -63,6 +63,10 @@ func TestEveryFormOfAReport(t *testing.T) {
 	if err := os.Symlink("/dev/zero", filepath.Join(dir, "endless")); err != nil {
 		t.Fatal(err)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
 	stdin := asJSON(t, plain("alder", "example.com", 3, 1000, 0))
 	for _, c := range []struct {
 		name string
@@ -72,6 +76,7 @@ func TestEveryFormOfAReport(t *testing.T) {
 		{"a directory and standard input", []string{dir, "-"}, "1,111 sessions, 0 bad: 100 % good"},
 		{"standard input without a name", nil, "1,000 sessions, 0 bad: 100 % good"},
 		{"a file by name", []string{filepath.Join(dir, "b.json.gz")}, "10 sessions, 0 bad: 100 % good"},
+		{"a link to a directory", []string{link}, "111 sessions, 0 bad: 100 % good"},
 		{"a file that a directory names, too", []string{dir, filepath.Join(dir, "b.json.gz")}, "111 sessions, 0 bad: 100 % good"},
 	} {
 		status, out, errs := report(t, bytes.NewReader(stdin), c.args...)
@@ -99,7 +104,7 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		{[]string{filepath.Join(dir, "gone"), good}, "gone: no such file or directory", read},
 		{[]string{odd, good}, "[2Jodd.json: ", read},
 		{[]string{dir}, "[2Jodd.json: ", read},
-		{[]string{empty}, "empty: no files in this directory", ""},
+		{[]string{empty}, "empty/: no files in this directory", ""},
 		{[]string{"-"}, "standard input: ", ""},
 		{[]string{odd}, "[2Jodd.json: ", ""},
 	} {

@@ -41,10 +41,11 @@ func TestTheTablesOfTheSample(t *testing.T) {
 		"\n  2026-03-10                     1,064    454  70.0 %\n",
 		"\n  sum                           14,377  1,353  91.3 %\n",
 		"\nexample.com: tlsa at mx1.example.com   GOOD  BAD\n",
-		"\n  certificate-expired                        1,293  mx2.example.com  Alder Mail, Birch & Post Ltd, Cedar Webmail\n",
-		"\n  sts-policy-fetch-error (http-503)           33  -                   Alder Mail, Birch & Post Ltd\n",
+		"\nexample.com: failures\n  SESSIONS  HOST             TYPE                                    REPORTED BY\n" +
+			"     1,293  mx2.example.com  certificate-expired                     Alder Mail, Birch & Post Ltd, Cedar Webmail\n",
+		"\n        33  -                   sts-policy-fetch-error (http-503)     Alder Mail, Birch & Post Ltd\n",
 		"\nWhat to do\n  Renew the certificate, and reload the server: it still serves the old one.\n      certificate-expired: 1,293 sessions at mx2.example.com, mail to example.com\n",
-		"\n  Alder Mail             28    17,511  1,021  tls-reports@alder.example\n",
+		"\nReported by\n  REPORTS  SESSIONS    BAD  ORGANISATION\n       28    17,511  1,021  Alder Mail (tls-reports@alder.example)\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("there is no\n%s", want)

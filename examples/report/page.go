@@ -25,16 +25,15 @@ var pageText string
 
 // pageView is a result in words and coordinates, for the template.
 type pageView struct {
-	Sample                  bool
-	Subject, When, From     string
-	Good, Bad, All, Percent string
-	Todos                   []todoView
-	MoreTodos               string
-	Index                   []indexView
-	MoreIndex               string
-	Domains                 []domainView
-	Orgs                    []orgView
-	MoreOrgs                string
+	Sample, Failing                bool
+	Subject, When, From            string
+	Good, Bad, All, Percent        string
+	Todos                          []todoView
+	Nothing                        string // what to say if there are none
+	Index                          []indexView
+	Domains                        []domainView
+	Orgs                           []orgView
+	MoreTodos, MoreIndex, MoreOrgs string // what is beyond
 }
 
 type todoView struct{ Advice, Kinds, Sessions, Hosts, Domains string }
@@ -51,6 +50,7 @@ type domainView struct {
 	MorePolicies   string
 	Failures       []failureView
 	MoreFailures   string
+	Failing        bool
 	Wide           bool // the failures have a row of their own
 }
 
@@ -66,7 +66,11 @@ type rowView struct {
 	Failing                   bool
 }
 
-type failureView struct{ Kind, Reason, Host, Orgs, Sessions, Share string }
+type failureView struct {
+	Kind, Reason, Host, Sessions, Share string
+	Orgs                                []string
+	MoreOrgs                            string
+}
 
 type orgView struct {
 	Name, Contact, Reports, Sessions, Bad, When string
@@ -88,6 +92,7 @@ func view(r *result) pageView {
 	v := pageView{
 		Sample: r.Sample, Subject: r.subject(), When: dates(r.Days), From: r.from(),
 		Good: group(r.All.Good), Bad: group(r.All.Bad), All: group(r.All.all()), Percent: r.All.percent(),
+		Failing: r.All.Bad > 0, Nothing: r.nothing(),
 	}
 	todos, more := some(r.Todos, pageTodos)
 	for _, t := range todos {
@@ -123,7 +128,7 @@ func (v *pageView) index(all []domainResult) {
 func domainID(i int) string { return "d" + strconv.Itoa(i+1) }
 
 func viewDomain(i int, d domainResult) domainView {
-	v := domainView{ID: domainID(i), Name: d.Name, When: dates(d.Days)}
+	v := domainView{ID: domainID(i), Name: d.Name, When: dates(d.Days), Failing: d.Sessions.Bad > 0}
 	scale := newAxis(d.Days, pageSlots)
 	policies, more := some(d.Policies, pagePolicies)
 	for j, p := range policies {
@@ -132,11 +137,21 @@ func viewDomain(i int, d domainResult) domainView {
 	v.MorePolicies = beyond(len(more), "policy", sumOf(more, func(p *policy) int64 { return p.Sessions.all() }))
 	failures, rest := some(d.Failures, pageFailures)
 	for _, f := range failures {
-		share := float64(f.Sessions) / max(float64(failures[0].Sessions), 1) * 100
-		v.Failures = append(v.Failures, failureView{f.Kind, f.Reason, f.Host, list(f.orgs, pageNames, maxName), brief(f.Sessions), number(share)})
+		v.Failures = append(v.Failures, viewFailure(f, failures[0].Sessions))
 	}
 	v.MoreFailures = beyond(len(rest), "kind", sumOf(rest, func(f *failure) int64 { return f.Sessions }))
 	v.Wide = len(policies)%2 == 0
+	return v
+}
+
+func viewFailure(f *failure, most int64) failureView {
+	v := failureView{Kind: f.Kind, Reason: f.Reason, Host: f.Host, Sessions: brief(f.Sessions)}
+	v.Share = number(float64(f.Sessions) / max(float64(most), 1) * 100)
+	orgs, more := some(ranked(f.orgs), pageNames)
+	v.Orgs = orgs
+	if len(more) > 0 {
+		v.MoreOrgs = " and " + group(int64(len(more))) + " more"
+	}
 	return v
 }
 

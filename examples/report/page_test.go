@@ -123,8 +123,8 @@ func TestThePageSaysWhatWasReported(t *testing.T) {
 		"sts, mode enforce 14,377 good 1,353 bad 91.3 %", "Sessions by day: example.com, sts, mode enforce",
 		"14 days: 14,377 good, 1,353 bad. Bad ones in 4 of them, most in 2026-03-10: 454.",
 		"2026-03-10: 1,064 good, 454 bad", "2026-03-10 1,064 454 70.0 %",
-		"certificate-expired mx2.example.com by Alder Mail, Birch & Post Ltd, Cedar Webmail 1,293",
-		"sts-policy-fetch-error http-503 no host named by Alder Mail, Birch & Post Ltd 33",
+		"certificate-expired mx2.example.com by Alder Mail , Birch & Post Ltd , Cedar Webmail 1,293",
+		"sts-policy-fetch-error http-503 no host named by Alder Mail , Birch & Post Ltd 33",
 		"Birch & Post Ltd postmaster@birch.example 28 reports, 2 to 15 March 2026 7,501 442",
 	} {
 		if !strings.Contains(words, want) {
@@ -153,6 +153,16 @@ func TestThePageIsBounded(t *testing.T) {
 	}
 	if len(page) > 1<<20 {
 		t.Errorf("%d octets", len(page))
+	}
+}
+
+func TestBadSessionsThatNobodyExplains(t *testing.T) {
+	r := added(plain("alder", "a.example", 0, 3, 1))
+	_, words := markup(t, html(t, r))
+	for _, out := range []string{words, tables(t, r)} {
+		if !strings.Contains(out, "Ask who reported bad sessions why they were") || strings.Contains(out, "no failure was reported") {
+			t.Error(out)
+		}
 	}
 }
 

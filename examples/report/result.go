@@ -100,6 +100,14 @@ func (r *result) summary() string {
 	return fmt.Sprintf("%s; %s, %s of them bad", r.from(), plural(r.All.all(), "session"), group(r.All.Bad))
 }
 
+// nothing says why there is nothing to do, or nothing known to do.
+func (r *result) nothing() string {
+	if r.All.Bad > 0 {
+		return "Ask who reported bad sessions why they were: none of them says so."
+	}
+	return "Nothing: no failure was reported."
+}
+
 // label names a policy: "sts, mode enforce" or "tlsa at mx1.example.com".
 func (p *policy) label() string {
 	s := p.Kind

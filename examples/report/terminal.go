@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -37,7 +38,7 @@ func printTables(w io.Writer, r *result) error {
 		t.f("\n")
 		t.beyond(len(rest), "domain", sumOf(rest, func(d domainResult) int64 { return d.Sessions.all() }))
 	}
-	t.todos(r.Todos)
+	t.todos(r.Todos, r.nothing())
 	t.orgs(r.Orgs)
 	_, err := io.WriteString(w, t.out.String())
 	return err
@@ -93,34 +94,33 @@ func countsRow(label string, c counts) []string {
 	return []string{label, group(c.Good), group(c.Bad), c.percent()}
 }
 
+// failures has the words of strangers in the last columns, where letters of any
+// width and direction move nothing else.
 func (t *terminal) failures(d domainResult) {
 	if len(d.Failures) == 0 {
 		return
 	}
 	shown, more := some(d.Failures, terminalFailures)
-	rows := [][]string{{d.Name + ": failures", "SESSIONS", "HOST", "REPORTED BY"}}
+	rows := [][]string{{"  SESSIONS", "HOST", "TYPE", "REPORTED BY"}}
 	for _, f := range shown {
-		kind := "  " + f.Kind
+		kind := f.Kind
 		if f.Reason != "" {
 			kind += " (" + f.Reason + ")"
 		}
-		host := f.Host
-		if host == "" {
-			host = "-"
-		}
-		rows = append(rows, []string{kind, group(f.Sessions), host, list(f.orgs, 3, terminalWidth)})
+		rows = append(rows, []string{group(f.Sessions), cmp.Or(f.Host, "-"), kind, list(f.orgs, 3, terminalWidth)})
 	}
-	t.f("\n")
-	t.table(rows, 1)
+	t.title(d.Name + ": failures")
+	t.table(rows, 0)
 	t.beyond(len(more), "kind", sumOf(more, func(f *failure) int64 { return f.Sessions }))
 }
 
-func (t *terminal) todos(all []*todo) {
+func (t *terminal) title(s string) { t.f("\n%s\n", t.style("", s, true)) }
+
+func (t *terminal) todos(all []*todo, nothing string) {
+	t.title("What to do")
 	if len(all) == 0 {
-		t.f("\nWhat to do\n  Nothing: no failure was reported.\n")
-		return
+		t.f("  %s\n", nothing)
 	}
-	t.f("\nWhat to do\n")
 	shown, more := some(all, terminalTodos)
 	for _, d := range shown {
 		t.f("  %s\n      %s: %s\n", d.Advice, list(d.kinds, 2, terminalWidth), d.where())
@@ -142,21 +142,29 @@ func (d *todo) where() string {
 
 func (t *terminal) orgs(all []*org) {
 	shown, more := some(all, terminalOrgs)
-	rows := [][]string{{"Reported by", "REPORTS", "SESSIONS", "BAD", "CONTACT"}}
+	rows := [][]string{{"  REPORTS", "SESSIONS", "BAD", "ORGANISATION"}}
 	for _, o := range shown {
-		rows = append(rows, []string{"  " + o.Name, group(int64(o.Reports)), group(o.Sessions.all()), group(o.Sessions.Bad), o.Contact})
+		who := shorten(o.Name, terminalWidth)
+		if o.Contact != "" && o.Contact != o.Name {
+			who += " (" + shorten(o.Contact, terminalWidth) + ")"
+		}
+		rows = append(rows, []string{group(int64(o.Reports)), group(o.Sessions.all()), group(o.Sessions.Bad), who})
 	}
-	t.f("\n")
-	t.table(rows, 1, 2, 3)
+	t.title("Reported by")
+	t.table(rows, 0, 1, 2)
 	t.beyond(len(more), "organisation", sumOf(more, func(o *org) int64 { return o.Sessions.all() }))
 }
 
 // table prints rows in columns; those in right are numbers. The first row is
-// the head.
+// the head. The last column may have any length if it is no number.
 func (t *terminal) table(rows [][]string, right ...int) {
+	last := len(rows[0]) - 1
 	widths := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for i := range r {
+			if i == last && !slices.Contains(right, i) {
+				continue
+			}
 			r[i] = shorten(r[i], terminalWidth)
 			widths[i] = max(widths[i], utf8.RuneCountInString(r[i]))
 		}
@@ -164,7 +172,7 @@ func (t *terminal) table(rows [][]string, right ...int) {
 	for n, r := range rows {
 		var line strings.Builder
 		for i, cell := range r {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			pad := strings.Repeat(" ", max(widths[i]-utf8.RuneCountInString(cell), 0))
 			styled := t.style(rows[0][i], cell, n == 0)
 			if slices.Contains(right, i) {
 				line.WriteString(pad + styled + "  ")
