@@ -56,6 +56,10 @@ type found struct {
 	until    time.Duration // DNS is not asked again before
 }
 
+// unwanted says that nobody wants reports, which is not the same as that nothing
+// is known.
+func (f found) unwanted() bool { return !f.silent && len(f.rua) == 0 }
+
 func (r *records) open() {
 	r.once.Do(func() {
 		if r.resolver == nil {

@@ -1,0 +1,16 @@
+//go:build !unix
+
+package collect
+
+import (
+	"fmt"
+	"net"
+	"runtime"
+)
+
+// openSocket fails: there are no datagrams on Unix sockets here.
+func (d *Datagram) openSocket() (net.PacketConn, error) {
+	return nil, fmt.Errorf("collect: Datagram needs datagrams on Unix sockets, which %s does not have: use a Collector", runtime.GOOS)
+}
+
+func mayPass(error) bool { return false }
