@@ -19,21 +19,16 @@ const (
 	reserveShare = 16
 )
 
-// budget counts the bytes held in all, for domains that are pending, and by
-// parent. Parents are counted by the hash of their name: those that fall together
-// share their bound, which costs an unlucky one some of its room, and the seed
-// keeps luck out of an attacker's hands.
+// budget counts the bytes held: in all, by pending domains, and by parent. Parents
+// are counted by the hash of their name: those that fall together share their
+// bound, which costs an unlucky one some of its room, and the seed keeps luck
+// out of an attacker's hands.
 type budget struct {
+	memory  int64
 	seed    maphash.Seed
-	all     share
-	pending share
-	parents []share
-}
-
-// share is a bound, and what is taken of it.
-type share struct {
-	limit int64
-	taken atomic.Int64
+	all     atomic.Int64
+	pending atomic.Int64
+	parents []atomic.Int64
 }
 
 // rank says which part of the memory something may be taken from.
@@ -48,17 +43,13 @@ func (b *budget) init(memory int64) {
 	if memory <= 0 {
 		memory = defaultMemory
 	}
+	b.memory = memory
 	b.seed = maphash.MakeSeed()
-	b.all.limit = memory
-	b.pending.limit = memory / pendingShare
 	slots := 256
 	for slots < 1<<16 && int64(slots) < memory>>15 {
 		slots *= 2
 	}
-	b.parents = make([]share, slots)
-	for i := range b.parents {
-		b.parents[i].limit = max(memory/parentShare, minParentShare)
-	}
+	b.parents = make([]atomic.Int64, slots)
 }
 
 // slot returns where a parent is counted.
@@ -66,19 +57,33 @@ func (b *budget) slot(parent string) uint16 {
 	return uint16(maphash.String(b.seed, parent) % uint64(len(b.parents)))
 }
 
-// grow takes n bytes more for t, and reports whether there was room.
+// grow takes n bytes more for t, and reports whether there was room. There always
+// is where n is negative.
 func (b *budget) grow(t *tally, n int, r rank) bool {
-	if !b.all.take(n, r) {
+	parent := &b.parents[t.slot]
+	switch {
+	case !take(&b.all, b.memory, n, r):
+		return false
+	case !take(parent, max(b.memory/parentShare, minParentShare), n, r):
+		b.all.Add(-int64(n))
+		return false
+	case t.pending && !take(&b.pending, b.memory/pendingShare, n, r):
+		parent.Add(-int64(n))
+		b.all.Add(-int64(n))
 		return false
 	}
-	if parent := &b.parents[t.slot]; parent.take(n, r) {
-		if !t.pending || b.pending.take(n, r) {
-			t.cost += int32(n)
-			return true
-		}
-		parent.give(n)
+	t.cost += int32(n)
+	return true
+}
+
+func take(from *atomic.Int64, limit int64, n int, r rank) bool {
+	if r != overflow {
+		limit -= limit / reserveShare
 	}
-	b.all.give(n)
+	if from.Add(int64(n)) <= limit || n <= 0 {
+		return true
+	}
+	from.Add(-int64(n))
 	return false
 }
 
@@ -86,28 +91,14 @@ func (b *budget) grow(t *tally, n int, r rank) bool {
 func (b *budget) settle(t *tally) {
 	if t.pending {
 		t.pending = false
-		b.pending.give(int(t.cost))
+		b.pending.Add(-int64(t.cost))
 	}
 }
 
 // release gives back all that t held.
 func (b *budget) release(t *tally) {
 	b.settle(t)
-	b.parents[t.slot].give(int(t.cost))
-	b.all.give(int(t.cost))
+	b.parents[t.slot].Add(-int64(t.cost))
+	b.all.Add(-int64(t.cost))
 	t.cost = 0
 }
-
-func (s *share) take(n int, r rank) bool {
-	limit := s.limit
-	if r != overflow {
-		limit -= limit / reserveShare
-	}
-	if s.taken.Add(int64(n)) > limit {
-		s.give(n)
-		return false
-	}
-	return true
-}
-
-func (s *share) give(n int) { s.taken.Add(-int64(n)) }

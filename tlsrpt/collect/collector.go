@@ -22,8 +22,10 @@ import (
 // take no room.
 type Collector struct {
 	// Memory bounds, in bytes, all that is held for the reports to come. If
-	// zero, 512 MiB, which is room for a million domains. What finds no room is
-	// counted all the same: see [Stats].
+	// zero, 512 MiB, which is room for a million domains with a policy each.
+	// Domains of which it is not known yet whether they want reports get a
+	// quarter, and one registrable domain with all its names 1 %. What finds no
+	// room is counted all the same: see [Stats].
 	Memory int64
 	// MaskSendingIP leaves the address that a session came from out of reports
 	// (RFC 8460, section 8).
@@ -63,7 +65,7 @@ func (c *Collector) open() {
 		c.seed = maphash.MakeSeed()
 		c.budget.init(c.Memory)
 		c.records.resolver = c.Resolver
-		c.records.capacity = int(min(max(c.budget.all.limit/bytesPerRecord, minRecords), maxRecords))
+		c.records.capacity = int(min(max(c.budget.memory/bytesPerRecord, minRecords), maxRecords))
 		c.shards = make([]shard, numShards)
 		c.wake = make(chan struct{}, 1)
 		if c.clock == nil {
@@ -154,14 +156,15 @@ func (c *Collector) admit(s *shard, day day, domain string) (*tally, string) {
 		return nil, ""
 	}
 	t := &tally{slot: c.budget.slot(dnsname.Parent(domain)), unchecked: !known}
-	cost := tallyCost(domain)
 	if known {
 		t.rua = strings.Join(f.rua, " ")
-		cost += stringCost(t.rua)
 	} else if before := s.find(day-1, domain); before != nil {
 		t.rua = before.rua
 	}
-	t.pending = t.rua == ""
+	cost := tallyCost(domain) + stringCost(t.rua)
+	if t.pending = t.rua == ""; t.pending {
+		cost += ruaRoom
+	}
 	if !c.budget.grow(t, cost, ordinary) {
 		s.stats.NoRoom++
 		return nil, ""

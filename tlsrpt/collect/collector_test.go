@@ -2,11 +2,9 @@ package collect
 
 import (
 	"encoding/json"
-	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -299,51 +297,5 @@ func TestConnectedMeansThatAServerAnswered(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// I13, from many goroutines at once: no session is lost or counted twice.
-func TestEverySessionIsAccountedFor(t *testing.T) {
-	c := newCollector()
-	c.Memory = 1 << 20
-	var wg sync.WaitGroup
-	for worker := range 8 {
-		wg.Go(func() {
-			r := rand.New(rand.NewPCG(7, uint64(worker)))
-			for range 5000 {
-				e := randomEvent(r)
-				c.Observe(e)
-				switch r.IntN(500) {
-				case 0:
-					c.drop(e.Time, e.Domain)
-				case 1:
-					c.seal(noon.AddDate(0, 0, r.IntN(3)-3))
-				case 2:
-					c.Stats()
-				}
-			}
-		})
-	}
-	wg.Wait()
-	st := sum(t, c)
-	if st.Seen != 8*5000 || st.Held == 0 || st.Released == 0 || st.NoRoom == 0 || st.Late == 0 || st.Misdated == 0 || st.Malformed == 0 ||
-		st.OverflowPolicies == 0 || st.OverflowDetails == 0 {
-		t.Errorf("something never happened: %+v", st)
-	}
-	if st.Bytes > c.Memory || st.Pending > c.Memory/pendingShare {
-		t.Errorf("%+v", st) // I15
-	}
-	for _, day := range c.Days() {
-		for _, domain := range c.domains(day) {
-			c.drop(day, domain)
-		}
-	}
-	if st := sum(t, c); st.Bytes != 0 || st.Pending != 0 || st.Domains != 0 || st.Held != 0 {
-		t.Errorf("nothing is held, and yet: %+v", st)
-	}
-	for i := range c.budget.parents {
-		if n := c.budget.parents[i].taken.Load(); n != 0 {
-			t.Errorf("parent %d holds %d bytes", i, n)
-		}
 	}
 }

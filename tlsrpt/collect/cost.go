@@ -15,6 +15,8 @@ const (
 	mapSlot = 48
 	// todoSlot is a name in the list of those to look up.
 	todoSlot = 32
+	// ruaRoom is kept for what the record of a pending domain will say.
+	ruaRoom = 128
 )
 
 func tallyCost(domain string) int {

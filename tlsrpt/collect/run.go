@@ -28,22 +28,20 @@ func (c *Collector) Run(ctx context.Context) error {
 	}
 	defer c.running.Store(false)
 	c.requeue()
-	f := finder{c: c, places: make(chan struct{}, maxFlights)}
+	f := finder{c: c, places: make(chan struct{}, maxFlights), warn: time.NewTicker(warnEvery)}
 	defer f.flights.Wait()
+	defer f.warn.Stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	warn := time.NewTicker(warnEvery)
-	defer warn.Stop()
-	var warned uint64
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-f.warn.C:
+			f.tell(ctx)
+			continue
 		case <-c.wake:
 		case <-timer.C:
-		case <-warn.C:
-			warned = c.warn(ctx, warned)
-			continue
 		}
 		next, err := f.round(ctx)
 		if err != nil {
@@ -58,6 +56,8 @@ type finder struct {
 	c       *Collector
 	places  chan struct{} // one taken by each flight
 	flights sync.WaitGroup
+	warn    *time.Ticker
+	warned  uint64 // how much had found no room when the operator was last told
 
 	mu     sync.Mutex
 	busy   again // guarded by mu, as is silent
@@ -78,7 +78,7 @@ func (a *again) add(name string, pause time.Duration) {
 	a.names = append(a.names, name)
 }
 
-// take returns the names if they are due, and else how long that takes.
+// take returns the names if they are due, and how long until there may be more.
 func (a *again) take() (names []string, wait time.Duration) {
 	if len(a.names) == 0 {
 		return nil, warnEvery
@@ -87,7 +87,7 @@ func (a *again) take() (names []string, wait time.Duration) {
 		return nil, wait
 	}
 	names, a.names = a.names, nil
-	return names, 0
+	return names, warnEvery
 }
 
 // round looks up all that is to be looked up now, and says when to come again.
@@ -118,10 +118,8 @@ func (f *finder) lookup(ctx context.Context, names []string) error {
 		if !f.c.unchecked(name) {
 			continue
 		}
-		select {
-		case f.places <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := f.takePlace(ctx); err != nil {
+			return err
 		}
 		f.flights.Go(func() {
 			defer func() { <-f.places }()
@@ -129,6 +127,21 @@ func (f *finder) lookup(ctx context.Context, names []string) error {
 		})
 	}
 	return nil
+}
+
+// takePlace waits until there are fewer than maxFlights. That may take long, while
+// DNS does not answer.
+func (f *finder) takePlace(ctx context.Context) error {
+	for {
+		select {
+		case f.places <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-f.warn.C:
+			f.tell(ctx)
+		}
+	}
 }
 
 // fly learns what a domain wants. If it cannot now, nothing is lost (RPT-23).
@@ -197,28 +210,32 @@ func (c *Collector) learn(domain string, rua []string) {
 		}
 		t.unchecked = false
 		c.budget.settle(t)
-		c.setRUA(t, rua)
+		if joined := strings.Join(rua, " "); joined != t.rua {
+			c.setRUA(t, joined)
+		}
 	}
 }
 
-// setRUA keeps where reports go, if there is room. Without, they are looked up
-// when the report is due.
-func (c *Collector) setRUA(t *tally, rua []string) {
-	joined := strings.Join(rua, " ")
-	if joined != t.rua && c.budget.grow(t, stringCost(joined), overflow) {
-		t.rua = joined
+// setRUA keeps where reports go. If it is longer than the room kept for it, and
+// there is no other, it has to be looked up once more when the report is due.
+func (c *Collector) setRUA(t *tally, rua string) {
+	cost := stringCost(rua)
+	if t.rua == "" {
+		cost -= ruaRoom
+	}
+	if c.budget.grow(t, cost, overflow) {
+		t.rua = rua
 	}
 }
 
-// warn tells the operator when more found no room than before, and returns how
-// much that is.
-func (c *Collector) warn(ctx context.Context, warned uint64) uint64 {
-	st := c.Stats()
+// tell tells the operator if more found no room than the last time.
+func (f *finder) tell(ctx context.Context) {
+	st := f.c.Stats()
 	over := st.NoRoom + st.OverflowPolicies + st.OverflowDetails
-	if c.Logger != nil && over > warned {
-		c.Logger.LogAttrs(ctx, slog.LevelWarn, "TLS reports: not everything found room; more Memory may help",
+	if log := f.c.Logger; log != nil && over > f.warned {
+		log.LogAttrs(ctx, slog.LevelWarn, "TLS reports: not everything found room; more Memory may help",
 			slog.Uint64("sessions_unreported", st.NoRoom), slog.Uint64("policies_abridged", st.OverflowPolicies),
 			slog.Uint64("failures_abridged", st.OverflowDetails), slog.Int64("bytes", st.Bytes), slog.Int("domains", st.Domains))
 	}
-	return over
+	f.warned = over
 }

@@ -36,7 +36,7 @@ type counts struct {
 // Stats returns the counts so far.
 func (c *Collector) Stats() Stats {
 	c.open()
-	st := Stats{Bytes: c.budget.all.taken.Load(), Pending: c.budget.pending.taken.Load()}
+	st := Stats{Bytes: c.budget.all.Load(), Pending: c.budget.pending.Load()}
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
