@@ -64,6 +64,9 @@ func sum(t *testing.T, c *Collector) Stats {
 	for _, day := range c.Days() {
 		for tally := range c.Tallies(day) {
 			held += uint64(tally.Sessions)
+			if tally.Sessions == 0 || len(tally.Policies) == 0 {
+				t.Errorf("an empty tally: %+v", tally)
+			}
 		}
 	}
 	if held != st.Held {
