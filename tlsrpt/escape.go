@@ -56,17 +56,12 @@ func (s *scanner) escaped() rune {
 
 func (s *scanner) hex() (r rune) {
 	for range 4 {
-		c := s.at()
-		switch {
-		case isDigit(c):
-			c -= '0'
-		case 'a' <= c|0x20 && c|0x20 <= 'f':
-			c = c | 0x20 - 'a' + 10
-		default:
+		digit := hexValue(s.at())
+		if digit < 0 {
 			s.fail("an escape in a string has no four hexadecimal digits")
 			return 0
 		}
-		r = r<<4 | rune(c)
+		r = r<<4 | rune(digit)
 		s.pos++
 	}
 	return r

@@ -85,6 +85,7 @@ func isReportID(id string) bool {
 // displayName returns the words of a name as a header has them: as they are, in
 // quotes, or encoded (RFC 2047). No control character gets through.
 func displayName(name string) []string {
+	name = strings.ToValidUTF8(name, "\ufffd")
 	name = strings.Join(strings.FieldsFunc(cut(name, maxOrganization), func(r rune) bool {
 		return unicode.IsControl(r) || unicode.IsSpace(r)
 	}), " ")
@@ -92,7 +93,15 @@ func displayName(name string) []string {
 		return nil
 	}
 	if !dnsname.IsASCII(name) {
-		return strings.Fields(mime.BEncoding.Encode("utf-8", name)) // Q may not be used for "," and others (RFC 2047, section 5)
+		// B, since Q may not hold "," and others here; in pieces, since a line
+		// of them is shorter than others (RFC 2047, sections 2 and 5).
+		var words []string
+		for name != "" {
+			piece := cut(name, 39)
+			words = append(words, mime.BEncoding.Encode("utf-8", piece))
+			name = name[len(piece):]
+		}
+		return words
 	}
 	if strings.ContainsAny(name, `()<>[]:;@\,."`) || strings.Contains(name, "=?") {
 		name = quote(name)
@@ -108,7 +117,7 @@ type mailWriter struct {
 
 func (m *mailWriter) line(s string) { m.b = append(append(m.b, s...), "\r\n"...) }
 
-const maxLine = 78 // RFC 5322, section 2.1.1
+const maxLine = 76 // RFC 2047, section 2; for others it could be 78 (RFC 5322, section 2.1.1)
 
 // field writes a header, folded between words where the line would be too long.
 func (m *mailWriter) field(name string, words ...string) {

@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/mail"
 	"net/netip"
+	"net/textproto"
 	"reflect"
 	"strings"
 	"testing"
@@ -127,5 +128,168 @@ func TestMessage(t *testing.T) {
 	back, err := ParseReport(bytes.NewReader(message))
 	if err != nil || !reflect.DeepEqual(back, r) {
 		t.Errorf("read again it is %+v, %v\nwant %+v", back, err, r)
+	}
+}
+
+// RPT-103, RPT-117, RPT-119, RPT-61: what identifies a report and a mail.
+func TestMessageIDs(t *testing.T) {
+	id := func(m []byte, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, _, _ := openMail(t, m)
+		return header.Get("Message-ID")
+	}
+	r := theReport(t)
+	first := id(r.Message("a@example.com"))
+	if left, right, _ := strings.Cut(strings.Trim(first, "<>"), "@"); !isDotAtom(left) || right != "reports.example.org" || first != "<"+left+"@"+right+">" {
+		t.Errorf("the Message-ID is %s", first)
+	}
+	if again := id(theReport(t).Message("a@example.com")); again != first {
+		t.Errorf("a second try has the Message-ID %s, the first %s", again, first)
+	}
+	if other := id(r.Message("b@example.com")); other == first {
+		t.Errorf("two recipients have the Message-ID %s", first)
+	}
+	if again := theReport(t); again.ID != r.ID || again.Filename() != r.Filename() {
+		t.Errorf("the same report again is %s, was %s", again.ID, r.ID)
+	}
+	node, contact := theSubmitter(), theSubmitter()
+	node.Node = "b"
+	contact.Contact = "tls@example.org"
+	seen := map[string]string{r.ID: "the report"}
+	for name, other := range map[string]func() (*Report, error){
+		"of another node":      func() (*Report, error) { return NewReport(node, "example.com", theDay, onePolicy(1, 0)) },
+		"of another submitter": func() (*Report, error) { return NewReport(contact, "example.com", theDay, onePolicy(1, 0)) },
+		"about another domain": func() (*Report, error) { return NewReport(theSubmitter(), "example.net", theDay, onePolicy(1, 0)) },
+		"of another day": func() (*Report, error) {
+			return NewReport(theSubmitter(), "example.com", theDay.AddDate(0, 0, 1), onePolicy(1, 0))
+		},
+	} {
+		r, err := other()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[r.ID] != "" {
+			t.Errorf("a report %s has the ID of one %s", name, seen[r.ID])
+		}
+		seen[r.ID] = name
+	}
+}
+
+// RPT-86, RPT-88..RPT-92, RPT-97, RPT-101: one source for all names.
+func TestFilenameAndSubject(t *testing.T) {
+	s := theSubmitter()
+	s.Contact = "tls@bücher.example" // RPT-89, RPT-102: in A-labels
+	r, err := NewReport(s, "Exämple.com", theDay, onePolicy(1, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, _, _ := strings.Cut(r.ID, "@")
+	if want := "xn--bcher-kva.example!xn--exmple-cua.com!1714608000!1714694399!" + left + ".json.gz"; r.Filename() != want {
+		t.Errorf("the file is %s, want %s", r.Filename(), want)
+	}
+	if want := "Report Domain: xn--exmple-cua.com Submitter: xn--bcher-kva.example Report-ID: <" + left + "@xn--bcher-kva.example>"; r.Subject() != want {
+		t.Errorf("the subject is %s, want %s", r.Subject(), want)
+	}
+	if r.Submitter() != "xn--bcher-kva.example" || r.Contact != "tls@xn--bcher-kva.example" {
+		t.Errorf("the submitter is %s, the contact %s", r.Submitter(), r.Contact)
+	}
+	m, err := r.Message("tls@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := ParseReport(bytes.NewReader(m))
+	if err != nil || back.Filename() != r.Filename() || back.Subject() != r.Subject() {
+		t.Errorf("%v, %v", back, err)
+	}
+	hostile := &Report{Domain: "../../etc", Contact: "x@y/z", ID: "../a\r\nb@c"}
+	if got := hostile.Filename(); got != "unknown!unknown!0!0!ab.json.gz" {
+		t.Errorf("the file of a hostile report is %q", got)
+	}
+	if got := hostile.Subject(); got != "Report Domain: unknown Submitter: unknown Report-ID: <unknown>" {
+		t.Errorf("the subject of a hostile report is %q", got)
+	}
+}
+
+// Names and addresses, however hostile, add no header and no octet outside ASCII, and
+// no line is too long. RPT-93, RPT-100: the lines are those of a mail that can be signed.
+func TestMessageIsWellFormed(t *testing.T) {
+	long := strings.TrimSuffix(strings.Repeat(strings.Repeat("a", 63)+".", 4), ".")[:244]
+	for _, c := range []struct{ name, organization, from, contact, domain, to string }{
+		{"plain", "Example", "Example", "tls@example.org", "example.com", "tls@example.com"},
+		{"words with signs", `Example "Mail", Inc. \o/ <x@y.test>`, `Example "Mail", Inc. \o/ <x@y.test>`, "tls@example.org", "example.com", "tls@example.com"},
+		{"not ASCII", "Bücher, 本 & Söhne", "Bücher, 本 & Söhne", "tls@example.org", "example.com", "tls@example.com"},
+		{"what looks encoded", "=?utf-8?q?x?=", "=?utf-8?q?x?=", "tls@example.org", "example.com", "tls@example.com"},
+		{"lines, in a report that was read", "A\r\nBcc: all@example.net\r\n\r\nhello\x00", "A Bcc: all@example.net hello", "tls@example.org", "example.com", "tls@example.com"},
+		{"nothing to show, in a report that was read", "\r\n", "", "tls@example.org", "example.com", "tls@example.com"},
+		{"long words", strings.Repeat("long ", 51), strings.TrimSpace(strings.Repeat("long ", 51)), "tls@example.org", "example.com", "tls@example.com"},
+		{"long and not ASCII", strings.Repeat("ä", 127), strings.Repeat("ä", 127), "tls@example.org", "example.com", "tls@example.com"},
+		{"not UTF-8, in a report that somebody made", strings.Repeat("\x80", 300), "\ufffd", "tls@example.org", "example.com", "tls@example.com"},
+		{"long names", "Example", "Example", "t@" + long, long, "t@" + long},
+		{"a quoted recipient", "Example", "Example", "tls@example.org", "example.com", `"a b"@example.com`},
+	} {
+		r := theReport(t)
+		r.Organization, r.Domain, r.Contact = c.organization, c.domain, c.contact
+		left, _, _ := strings.Cut(r.ID, "@")
+		r.ID = left + "@" + r.Submitter()
+		m, err := r.Message(c.to)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		isLong := strings.Contains(c.name, "long names")
+		for line := range strings.SplitSeq(string(m), "\r\n") {
+			if !isPrintable(line) || len(line) > 998 || len(line) > 76 && !isLong && !strings.Contains(line, "name=") {
+				t.Errorf("%s: the line %q", c.name, line)
+			}
+		}
+		header, _, _ := openMail(t, m)
+		if len(header) != 12-1 {
+			t.Errorf("%s: headers %v", c.name, header)
+		}
+		for _, name := range SignedHeaders() {
+			if len(header[textproto.CanonicalMIMEHeaderKey(name)]) != 1 {
+				t.Errorf("%s: there are %q of %s", c.name, header[name], name)
+			}
+		}
+		from, err1 := header.AddressList("From")
+		to, err2 := header.AddressList("To")
+		if err1 != nil || err2 != nil || len(from) != 1 || len(to) != 1 || from[0].Name != c.from || from[0].Address != c.contact {
+			t.Errorf("%s: from %v to %v, %v %v", c.name, from, to, err1, err2)
+		}
+		if got, err := ParseReport(bytes.NewReader(m)); err != nil || got.Domain != c.domain || got.Subject() != header.Get("Subject") {
+			t.Errorf("%s: %v, %v", c.name, got, err)
+		}
+	}
+}
+
+func TestMessageRefuses(t *testing.T) {
+	for _, to := range []string{
+		"", "tls", "@example.com", "tls@", "tls@localhost", "tls@[192.0.2.1]", "tls@example.com\r\nBcc: x@y.test", "a@b.test,c@d.test",
+		"<tls@example.com>", "-f@example.com", "|sh@example.com", "/tmp/x@example.com", "\"\r\n\"@example.com", "tl\u00e4s@example.com", // R18
+		strings.Repeat("a", 240) + "@example.com", strings.Repeat("a", 5000),
+	} {
+		if m, err := theReport(t).Message(to); err == nil || !isPrintable(err.Error()) {
+			t.Errorf("to %q: %v\n%s", to, err, m)
+		}
+	}
+	for name, change := range map[string]func(*Report){
+		"a contact that is none":           func(r *Report) { r.Contact = "tls" },
+		"a contact that is not canonical":  func(r *Report) { r.Contact = "tls@Reports.Example.org" },
+		"no domain":                        func(r *Report) { r.Domain = "" },
+		"a domain that is not canonical":   func(r *Report) { r.Domain = "Example.com" },
+		"an ID without a domain":           func(r *Report) { r.ID = "a" },
+		"an ID of two lines":               func(r *Report) { r.ID = "a\r\nb@reports.example.org" },
+		"an ID of another domain":          func(r *Report) { r.ID = "a@example.net" }, // RPT-99
+		"an ID that would close its own >": func(r *Report) { r.ID = "a>@reports.example.org" },
+		"a domain of one label":            func(r *Report) { r.Domain = "localhost" },
+	} {
+		r := theReport(t)
+		change(r)
+		if m, err := r.Message("tls@example.com"); err == nil || !isPrintable(err.Error()) {
+			t.Errorf("%s: %v\n%s", name, err, m)
+		}
 	}
 }

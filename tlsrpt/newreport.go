@@ -38,7 +38,7 @@ func NewReport(s Submitter, domain string, day time.Time, policies []PolicyResul
 	switch {
 	case r.Range.Start.Year() < 1970 || r.Range.Start.Year() > 9999: // what a file name and RFC 3339 can say
 		return nil, fmt.Errorf("report about %s: a day in the year %d", name, r.Range.Start.Year())
-	case !time.Now().After(r.Range.End.Add(time.Second)): // RFC 8460, section 4.1
+	case time.Now().Before(r.Range.End.Add(time.Second)): // RFC 8460, section 4.1
 		return nil, fmt.Errorf("report about %s: %s is not over in UTC", name, r.Range.Start.Format(time.DateOnly))
 	}
 	r.ID = reportID(s, contact.domain, name, r.Range.Start)

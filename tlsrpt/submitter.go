@@ -81,7 +81,7 @@ func (r *Report) Submitter() string {
 	return m.domain
 }
 
-// subject returns the domain that the report is about, "" if that is no name.
+// about returns the domain that the report is about, "" if that is no name.
 func (r *Report) about() string {
 	domain, err := dnsname.Domain(r.Domain)
 	if err != nil {
