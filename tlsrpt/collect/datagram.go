@@ -27,8 +27,9 @@ const (
 // Path is required. A Datagram must not be copied, and its fields must not change
 // after its first use. All methods may be called at once from many goroutines.
 //
-// The daemon counts a session on the day that it is told. So nothing waits for
-// long: what cannot be told within minutes is dropped, and counted in [DatagramStats].
+// The daemon counts a session on the day that it is told, for whoever asks for
+// reports then. So nothing waits for long: what cannot be told within five
+// minutes is dropped, and counted in [DatagramStats].
 type Datagram struct {
 	// Path is the socket of the daemon, such as "/run/tlsrpt/collectd.sock". One
 	// that begins with "@" is in the abstract namespace of Linux.
@@ -50,7 +51,7 @@ type Datagram struct {
 
 	once    sync.Once
 	records records
-	queue   chan tlsrpt.Event
+	queue   chan observed
 	running atomic.Bool
 	seen    atomic.Uint64
 	waiting atomic.Int64
@@ -60,7 +61,7 @@ type Datagram struct {
 
 // DatagramStats says what became of every session observed:
 //
-//	Seen = Sent + Unwanted + Malformed + Overflow + Unknown + Busy + Failed + Waiting
+//	Seen = Sent + Unwanted + Malformed + Overflow + Unknown + Late + Busy + Failed + Waiting
 //
 // exactly so while nothing is observed and nothing sent.
 type DatagramStats struct {
@@ -68,11 +69,18 @@ type DatagramStats struct {
 	Sent      uint64 // given to the daemon
 	Unwanted  uint64 // with domains that ask for no reports
 	Malformed uint64 // without a domain or a policy that a report could name
-	Overflow  uint64 // lost: the queue was full
+	Overflow  uint64 // lost: the queue was full, or the room for those that wait for DNS
 	Unknown   uint64 // lost: DNS did not say whether the domain asks for reports
+	Late      uint64 // lost: Run did not come to it in time
 	Busy      uint64 // lost: the daemon read nothing for the length of Timeout
 	Failed    uint64 // lost: there was no daemon, or it could not be reached
 	Waiting   int64  // for Run or for DNS, now
+}
+
+// observed is a session that waits, and since when.
+type observed struct {
+	tlsrpt.Event
+	at time.Time
 }
 
 // fate is what became of a session.
@@ -84,6 +92,7 @@ const (
 	fateMalformed
 	fateOverflow
 	fateUnknown
+	fateLate
 	fateBusy
 	fateFailed
 	numFates
@@ -103,7 +112,7 @@ func (d *Datagram) open() {
 		if d.socket == nil {
 			d.socket = d.openSocket
 		}
-		d.queue = make(chan tlsrpt.Event, d.Queue)
+		d.queue = make(chan observed, d.Queue)
 		d.records.resolver = d.Resolver
 		d.records.open()
 	})
@@ -125,7 +134,7 @@ func (d *Datagram) Observe(e tlsrpt.Event) {
 	}
 	d.waiting.Add(1)
 	select {
-	case d.queue <- e:
+	case d.queue <- observed{e, time.Now()}:
 	default:
 		d.done(fateOverflow, 1)
 	}
@@ -170,6 +179,7 @@ func (d *Datagram) Stats() DatagramStats {
 		Malformed: d.fates[fateMalformed].Load(),
 		Overflow:  d.fates[fateOverflow].Load(),
 		Unknown:   d.fates[fateUnknown].Load(),
+		Late:      d.fates[fateLate].Load(),
 		Busy:      d.fates[fateBusy].Load(),
 		Failed:    d.fates[fateFailed].Load(),
 		Waiting:   d.waiting.Load(),

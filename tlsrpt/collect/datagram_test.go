@@ -97,7 +97,7 @@ func wantStats(t *testing.T, d *Datagram, want DatagramStats) {
 	if got != want {
 		t.Errorf("stats are %+v, want %+v", got, want)
 	}
-	if got.Seen != got.Sent+got.Unwanted+got.Malformed+got.Overflow+got.Unknown+got.Busy+got.Failed+uint64(got.Waiting) { // I13
+	if got.Seen != got.Sent+got.Unwanted+got.Malformed+got.Overflow+got.Unknown+got.Late+got.Busy+got.Failed+uint64(got.Waiting) { // I13
 		t.Errorf("sessions are missing: %+v", got)
 	}
 }
@@ -226,6 +226,25 @@ func TestDatagramOfManySubdomains(t *testing.T) {
 		wantStats(t, d, DatagramStats{Seen: 20, Sent: 4, Waiting: 16})
 		time.Sleep(10 * time.Second)
 		wantStats(t, d, DatagramStats{Seen: 20, Sent: 20})
+	})
+}
+
+// A session is told on its day, or not at all: the daemon has no other way to
+// know when it was.
+func TestDatagramIsNeverLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &Datagram{Resolver: txtFunc(wanting)}
+		observe(d, "x.test")
+		time.Sleep(time.Minute)
+		observe(d, "y.test")
+		time.Sleep(4 * time.Minute)
+		x, stop := start(t, d)
+		defer stop()
+		synctest.Wait()
+		if got := x.domains(); got != "y.test" {
+			t.Errorf("told of %q", got)
+		}
+		wantStats(t, d, DatagramStats{Seen: 2, Sent: 1, Late: 1})
 	})
 }
 

@@ -16,7 +16,7 @@ const (
 	lastWords = time.Second      // for what is queued when Run ends
 	sayEvery  = time.Minute
 
-	maxRoom    = 5 * time.Minute // for how long a session waits for DNS
+	maxWait    = 5 * time.Minute // of a session: it is counted on the day that it is told
 	restBusy   = time.Second     // until a lookup is tried again
 	restSilent = minSilence
 	// One parent, a registrable domain, may take this share of the places of those
@@ -46,8 +46,8 @@ type sender struct {
 
 // room is where the sessions of one domain wait for its record.
 type room struct {
-	events  []tlsrpt.Event
-	since   time.Time
+	events  []observed
+	since   time.Time // the first of them
 	next    time.Time // while resting: when to try again
 	resting bool
 }
@@ -92,7 +92,7 @@ func (w *sender) run(ctx context.Context) {
 
 // event sends a session if it is known that somebody wants to hear of it, and
 // lets it wait if nothing is known.
-func (w *sender) event(ctx context.Context, e tlsrpt.Event) {
+func (w *sender) event(ctx context.Context, e observed) {
 	f, ok := w.d.records.known(e.Domain)
 	if !ok || f.silent {
 		w.hold(e)
@@ -102,12 +102,16 @@ func (w *sender) event(ctx context.Context, e tlsrpt.Event) {
 }
 
 // tell sends a session to the daemon, unless nobody wants to hear of it.
-func (w *sender) tell(ctx context.Context, e *tlsrpt.Event, f found) {
-	if f.unwanted() {
+func (w *sender) tell(ctx context.Context, e *observed, f found) {
+	switch {
+	case f.unwanted():
 		w.d.done(fateUnwanted, 1)
 		return
+	case time.Since(e.at) >= maxWait:
+		w.d.done(fateLate, 1)
+		return
 	}
-	w.buf = appendDatagram(w.buf[:0], e, tlsrpt.Record{RUA: f.rua}.String(), w.d.MaskSendingIP)
+	w.buf = appendDatagram(w.buf[:0], &e.Event, tlsrpt.Record{RUA: f.rua}.String(), w.d.MaskSendingIP)
 	err := w.send(ctx, w.buf)
 	w.report(err)
 	switch {
@@ -158,7 +162,7 @@ func (w *sender) report(err error) {
 }
 
 // hold lets a session wait for its domain's record.
-func (w *sender) hold(e tlsrpt.Event) {
+func (w *sender) hold(e observed) {
 	parent := dnsname.Parent(e.Domain)
 	if w.held >= w.d.Queue || w.parents[parent] >= max(w.d.Queue/parentRoom, 1) {
 		w.d.done(fateOverflow, 1)
@@ -166,7 +170,7 @@ func (w *sender) hold(e tlsrpt.Event) {
 	}
 	x := w.rooms[e.Domain]
 	if x == nil {
-		x = &room{since: time.Now()}
+		x = &room{since: e.at}
 		w.rooms[e.Domain] = x
 		w.todo = append(w.todo, e.Domain)
 	}
@@ -212,7 +216,7 @@ func (w *sender) wake(now time.Time) {
 	for domain, x := range w.rooms {
 		switch {
 		case !x.resting:
-		case now.Sub(x.since) >= maxRoom:
+		case now.Sub(x.since) >= maxWait:
 			w.resting--
 			w.clear(domain, x)
 			w.d.done(fateUnknown, len(x.events))
@@ -252,7 +256,7 @@ func (w *sender) finish(ctx context.Context) {
 	}
 }
 
-func (w *sender) last(ctx context.Context, e *tlsrpt.Event) {
+func (w *sender) last(ctx context.Context, e *observed) {
 	switch f, ok := w.d.records.known(e.Domain); {
 	case !ok || f.silent:
 		w.d.done(fateUnknown, 1)

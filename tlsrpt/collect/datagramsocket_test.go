@@ -215,7 +215,7 @@ func BenchmarkDatagram(b *testing.B) {
 	e := session("x.test", enforce("x.test"), selfSigned)
 	b.ReportAllocs()
 	for b.Loop() {
-		w.event(b.Context(), e)
+		w.event(b.Context(), observed{e, time.Now()})
 	}
 	if st := d.Stats(); st.Busy+st.Failed > 0 {
 		b.Errorf("%+v", st)
