@@ -81,6 +81,7 @@ func TestThePageInABrowser(t *testing.T) {
 		{"sample", sample(), looks, false},
 		{"hostile", allHostile(server.URL), looks[:3], true},
 		{"crowd", crowd(), looks[:3], true},
+		{"world", world(), looks[:2], false},
 		{"one", []*tlsrpt.Report{plain("alder", "example.com", 0, 3, 1)}, looks[:2], false},
 		{"nothing", nil, looks[:2], false},
 	} {

@@ -79,6 +79,20 @@ func TestDatesUnderAChartHaveRoom(t *testing.T) {
 	}
 }
 
+func TestAGapIsALineAndNoBar(t *testing.T) {
+	day := dayOfDate(2026, 1, 1)
+	days := map[int]counts{day: {1, 0}, day + 1: {}, day + 40: {2, 1}}
+	a := newAxis([]int{day, day + 1, day + 40}, pageSlots)
+	slots, _ := a.spread(days)
+	picture := newChart(a, slots)
+	if len(picture.Bars) != 2 || len(picture.Gaps) != 1 || picture.Gaps[0].Text != "38 days without a report" {
+		t.Errorf("%d bars, gaps %+v", len(picture.Bars), picture.Gaps)
+	}
+	if want := "2 days: 3 good, 1 bad. Bad ones in 1 of them, most in 2026-02-10: 1."; picture.Says != want {
+		t.Errorf("%q, want %q", picture.Says, want)
+	}
+}
+
 func TestTheAxisIsRound(t *testing.T) {
 	for n, want := range map[float64]float64{0: 1, 1: 1, 2: 2, 3: 4, 5: 6, 7: 8, 9: 10, 11: 20, 1518: 2000, 4001: 6000, 1.8e19: 2e19} {
 		if got := roundUp(n); got != want {

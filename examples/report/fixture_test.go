@@ -91,3 +91,18 @@ func crowd() []*tlsrpt.Report {
 	r.Contact = strings.Repeat("c", 300) + "@" + long
 	return append(all, r)
 }
+
+// world has organisations that write in all directions, and weeks without a
+// report.
+func world() []*tlsrpt.Report {
+	var all []*tlsrpt.Report
+	for i, org := range []string{"Почта России", "דואר ישראל בע\"מ", "البريد (مصر)", "日本郵便株式会社", "Österreichische Post AG", "ไปรษณีย์ไทย"} {
+		for day := range 9 {
+			r := plain("alder", "example.org", day*day+i, 40+int64(day), 3,
+				tlsrpt.FailureDetail{Type: tlsrpt.CertificateNotTrusted, Reason: "שרשרת", MXHost: "mx.example.org", Sessions: 3})
+			r.Organization = org
+			all = append(all, r)
+		}
+	}
+	return all
+}
