@@ -30,13 +30,14 @@ func cut(s string, limit int) string {
 		case unicode.IsSpace(r):
 			blank = b.Len() > 0
 			continue
-		case unicode.IsMark(r):
-			marks++
-		default:
+		case !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
+			continue // and the accents after it are on the letter before it
+		case !unicode.IsMark(r):
 			marks = 0
-		}
-		if !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || marks > maxMark {
+		case marks == maxMark:
 			continue
+		default:
+			marks++
 		}
 		if n >= limit {
 			b.WriteRune('…')

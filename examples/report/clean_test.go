@@ -16,6 +16,7 @@ func TestTextIsOneHarmlessLine(t *testing.T) { // R21
 		{"line ends and blanks are one blank", " a\r\n\tb\u2028c\u00a0\u3000d ", "a b c d"},
 		{"octets that are no UTF-8 are seen as such", "a\xffb", "a\ufffdb"},
 		{"two accents are enough for a letter", "e\u0301\u0302\u0303\u0304x", "e\u0301\u0302x"},
+		{"what is dropped makes no room for more accents", "e\u0301\u0302\x01\u0303\u200b\u0304x", "e\u0301\u0302x"},
 		{"nothing is left of nothing", "\x00\u202e \n", ""},
 	} {
 		if got := text(c.in); got != c.want {
@@ -46,6 +47,7 @@ func FuzzText(f *testing.F) {
 	for _, s := range hostile("http://127.0.0.1/") {
 		f.Add(s)
 	}
+	f.Add("w\u0302\u0336\x01\u0335")
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, got := range []string{text(s), line(s), name(s)} {
 			if !utf8.ValidString(got) || utf8.RuneCountInString(got) > max(maxLine+1, 10*maxName+1) {
