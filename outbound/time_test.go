@@ -63,6 +63,23 @@ func TestSilentHosts(t *testing.T) {
 	}
 }
 
+// RPT-46: a session that midnight finds in its handshake is one of the day in which it
+// ended, so that nothing is told late of a day that is over.
+func TestASessionOverMidnight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		midnight := time.Now().UTC().Truncate(24 * time.Hour).AddDate(0, 0, 1)
+		time.Sleep(time.Until(midnight) - time.Second)
+		e, seen := sender(enforcing())
+		h := with(good, func(h *host) { h.after = func(net.Conn) { time.Sleep(2 * time.Second) } })
+		_, err := session(t, e, deliverTo, "mx.example.com").Connect(t.Context(), h.dial)
+		asError(t, err)
+		if v := seen.only(t); !v.Time.Equal(midnight.Add(time.Second)) {
+			t.Errorf("told of %v", v.Time)
+		}
+		h.wg.Wait()
+	})
+}
+
 // When ctx ends, so does Connect, at every step; nobody is told, nothing is
 // retried in clear, the connection is closed.
 func TestConnectEndsWithItsContext(t *testing.T) {

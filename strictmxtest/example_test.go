@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log"
+	"net/http"
 	"net/smtp"
+	"strings"
 
 	"github.com/strictmx/strictmx/strictmxtest"
 )
@@ -86,4 +88,38 @@ func ExampleDomain() {
 	// 200 OK text/plain
 	// 503 Service Unavailable text/plain
 	// 2 requests
+}
+
+// A domain asks for TLS reports by HTTPS, and gets one.
+func ExampleReportHost() {
+	w, err := strictmxtest.Start()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer w.Close()
+	receiver := w.ReportHost("reports.example.net")
+	w.Domain("example.com").TLSRPT(receiver.URL())
+
+	records, err := w.NetResolver().LookupTXT(context.Background(), "_smtp._tls.example.com.")
+	fmt.Println(records, err)
+
+	client := &http.Client{Transport: w.Transport()}
+	for _, fault := range []strictmxtest.PolicyFault{strictmxtest.Status(503), strictmxtest.None} {
+		receiver.Fault(fault)
+		resp, err := client.Post(receiver.URL(), "application/tlsrpt+json", strings.NewReader("{}"))
+		if err != nil {
+			log.Fatal(err)
+		}
+		resp.Body.Close()
+		fmt.Println(resp.Status)
+	}
+	for _, p := range receiver.Posts() {
+		fmt.Printf("%s %s, taken: %v\n", p.URI, p.Body, p.Taken())
+	}
+	// Output:
+	// [v=TLSRPTv1; rua=https://reports.example.net/tlsrpt] <nil>
+	// 503 Service Unavailable
+	// 200 OK
+	// /tlsrpt {}, taken: false
+	// /tlsrpt {}, taken: true
 }

@@ -53,7 +53,8 @@ type Outcome struct {
 // section 4.2). Nothing in it is changed once it was handed out. As JSON it uses
 // the words of a report, for logs and queues; a report holds sums of events.
 type Event struct {
-	// Time of the session; its UTC day is the day of the report that counts it.
+	// Time of the session: when it was clear what became of it. Its UTC day is the
+	// day of the report that counts it.
 	Time time.Time `json:"time"`
 	// Domain is the recipient domain or smart host, whose TLS-RPT record says
 	// who wants to know.
