@@ -57,7 +57,11 @@ func TestAWholeDay(t *testing.T) {
 	late.Time = d.start.Add(24*time.Hour - 1)
 	d.collector.Observe(late)
 	for at := 25 * time.Hour; at < 80*time.Hour; at += 10 * time.Minute {
-		if at == 31*time.Hour {
+		switch at {
+		case 26 * time.Hour: // in the middle of it
+			stop()
+			stop = d.run()
+		case 31 * time.Hour:
 			d.mend()
 		}
 		d.clock.to(at)
