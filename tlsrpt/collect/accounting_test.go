@@ -19,7 +19,7 @@ func TestEverySessionIsAccountedFor(t *testing.T) {
 	for worker := range 8 {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(7, uint64(worker)))
-			for range 5000 {
+			for range 3000 {
 				e := randomEvent(r)
 				c.Observe(e)
 				switch r.IntN(500) {
@@ -35,7 +35,7 @@ func TestEverySessionIsAccountedFor(t *testing.T) {
 	}
 	wg.Wait()
 	st := sum(t, c)
-	if st.Seen != 8*5000 || st.Held == 0 || st.Released == 0 || st.NoRoom == 0 || st.Late == 0 || st.Misdated == 0 || st.Malformed == 0 ||
+	if st.Seen != 8*3000 || st.Held == 0 || st.Released == 0 || st.NoRoom == 0 || st.Late == 0 || st.Misdated == 0 || st.Malformed == 0 ||
 		st.OverflowPolicies == 0 || st.OverflowDetails == 0 {
 		t.Errorf("something never happened: %+v", st)
 	}
