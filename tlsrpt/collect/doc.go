@@ -13,6 +13,22 @@
 // keeps its counts in memory, which is bounded against hostile hosts and junk
 // domains, and what finds no room is itself counted.
 //
+// A [Reporter] sends what was counted, after each UTC day, to every destination
+// that a domain's record names. It posts over HTTPS by itself, and hands mail to
+// a function of yours, which signs and queues it. It tries again for a day where
+// a destination fails, sends nothing early and nothing twice, and lets nobody aim
+// reports at your own network or flood a stranger's:
+//
+//	c := &collect.Collector{Resolver: dns}
+//	r := &collect.Reporter{
+//		Collector: c,
+//		Submitter: tlsrpt.Submitter{Organization: "Example Mail", Contact: "tls@mail.example"},
+//		Resolver:  dns,
+//		Send:      signAndQueue, // func(context.Context, collect.Mail) error
+//	}
+//	go r.Run(ctx) // runs the Collector, too
+//	enforcer := &outbound.Enforcer{Observer: c}
+//
 // A [Datagram] is for those who run the collector daemon that Postfix uses, and
 // leave counting and reports to that:
 //

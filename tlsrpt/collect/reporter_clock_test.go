@@ -1,6 +1,8 @@
 package collect
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"time"
 )
@@ -117,6 +119,47 @@ func TestAClockThatStaysAYearAhead(t *testing.T) {
 		d.sessions(2, "a.test")
 		until("2000-01-02T06:00:00Z")
 		expect(t, "accepted", d.accepted(), "https://a.test/ a.test 1999-11-27")
+		d.balance()
+	})
+}
+
+// What is still to be tried again when a machine falls asleep for days is told
+// when it wakes, and not hours later.
+func TestASleepBetweenAttempts(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.set(behind)
+		d.publish("a.test", "https://a.test/", "mailto:tls@a.test")
+		d.publish("b.test", "mailto:tls@b.test")
+		d.sessions(3, "a.test", "b.test")
+		d.mailing = errors.New("queue is down")
+		defer d.run()()
+		until("2000-01-02T20:00:30Z") // the next attempts are hours away
+		d.set(3 * 24 * time.Hour)
+		until("2000-01-02T20:45:00Z")
+		told := d.heard()
+		slices.Sort(told[len(told)-2:])
+		expect(t, "told last", told[len(told)-2:], "gave up a.test mailto:tls@a.test: "+ErrStale.Error(), "gave up b.test mailto:tls@b.test: "+ErrStale.Error())
+		if rs := d.balance(); rs.Delivered != (Count{1, 3}) || rs.Stale != (Count{1, 3}) || rs.Pending != 0 {
+			t.Errorf("stats %+v", rs)
+		}
+	})
+}
+
+// A clock that is days behind for a quarter of an hour makes today the far
+// future, and drops nothing of it.
+func TestAClockBackFourDaysAndForth(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.set(behind)
+		d.publish("a.test", "https://a.test/")
+		defer d.run()()
+		until("2000-01-01T12:01:00Z")
+		d.sessions(3, "a.test")
+		d.set(-4 * 24 * time.Hour)
+		until("2000-01-01T12:16:00Z")
+		d.set(4 * 24 * time.Hour)
+		until("2000-01-02T06:00:00Z")
+		expect(t, "accepted", d.accepted(), "https://a.test/ a.test 1998-11-27")
+		expect(t, "told", d.heard(), "delivered a.test https://a.test/")
 		d.balance()
 	})
 }

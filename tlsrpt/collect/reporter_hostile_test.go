@@ -1,9 +1,11 @@
 package collect
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -210,4 +212,69 @@ func randomDays(t *testing.T, d *desk, rnd *rand.Rand) {
 	if sessions != rs.Delivered.Sessions || len(got) != int(rs.Delivered.Reports) {
 		t.Errorf("receivers got %d sessions in %d reports; delivered %+v", sessions, len(got), rs.Delivered)
 	}
+}
+
+// What is wrong with our own report is not held against its host.
+func TestAReportThatCannotBeMade(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.r.Jitter = time.Nanosecond
+		for i := range 20 {
+			d.publish(fmt.Sprintf("d%d", i), "https://vendor.test/") // one label: no report can be about it
+			d.sessions(1, fmt.Sprintf("d%d", i))
+		}
+		d.publish("good.test", "https://vendor.test/")
+		d.sessions(1, "good.test")
+		defer d.run()()
+		until("2000-01-02T00:31:00Z")
+		expect(t, "accepted", d.accepted(), "https://vendor.test/ good.test 2000-01-01")
+		until("2000-01-04T00:00:00Z")
+		if rs := d.balance(); rs.GivenUp != (Count{20, 20}) {
+			t.Errorf("stats %+v", rs)
+		}
+	})
+}
+
+// R16: whoever owns a thousand domains does not fill the log.
+func TestTheLogIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		var log bytes.Buffer
+		d.r.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d.r.Send, d.r.Jitter = nil, time.Nanosecond
+		for i := range 1000 {
+			domain := fmt.Sprintf("d%d.test", i)
+			d.publish(domain, "mailto:tls@"+domain)
+			d.sessions(1, domain)
+		}
+		defer d.run()()
+		until("2000-01-02T02:00:00Z")
+		d.publish("last.test", "mailto:tls@last.test")
+		d.sessions(1, "last.test")
+		until("2000-01-03T02:00:00Z")
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) < 20 || len(lines) > 30 {
+			t.Errorf("%d lines", len(lines))
+		}
+		if last := lines[len(lines)-1]; !strings.Contains(last, "domain=last.test") || !strings.Contains(last, "suppressed=980") {
+			t.Errorf("the last one: %s", last)
+		}
+		if rs := d.balance(); rs.NoSend.Reports != 1001 {
+			t.Errorf("stats %+v", rs)
+		}
+	})
+}
+
+// A Collector that is run by somebody else cannot be run by the Reporter, which
+// says so and ends.
+func TestCollectorThatRunsAlready(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- d.c.Run(ctx) }()
+		time.Sleep(time.Second)
+		if err := d.r.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "Collector is running already") {
+			t.Errorf("Run = %v", err)
+		}
+		cancel()
+		<-done
+	})
 }

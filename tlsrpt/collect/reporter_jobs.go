@@ -52,14 +52,11 @@ type target struct {
 	err     error // what became of the last attempt, or why there is none; nil once it was accepted
 }
 
-// seal makes a task for each domain of a day, at a moment by chance within the time
-// given. A day that was sealed before stays as it is.
+// seal makes a task for each domain of a day that was not sealed before, at a
+// moment by chance within the time given.
 func (j *jobs) seal(day time.Time, domains []string, now instant, within time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.days[day] != nil {
-		return
-	}
 	d := &sealedDay{start: day, left: len(domains), mailboxes: make(map[string]int), hosts: make(map[string]int)}
 	j.days[day] = d
 	j.queue = slices.Grow(j.queue, len(domains))

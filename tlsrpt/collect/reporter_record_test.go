@@ -17,7 +17,6 @@ func TestWhichRecordDecides(t *testing.T) {
 		then     string // and after it
 		want     []string
 		changed  bool
-		by       string // when it is there, at the latest
 	}{
 		{name: "the record is as it was", snapshot: was, then: was, want: []string{was}},
 		{name: "DNS was silent all day", snapshot: silence, then: now, want: []string{now}}, // RPT-23
@@ -40,6 +39,10 @@ func TestWhichRecordDecides(t *testing.T) {
 				until("2000-01-02T01:29:00Z")
 				if c.then == silence && c.want != nil {
 					expect(t, "before an hour has passed", d.accepted())
+				}
+				until("2000-01-02T01:31:00Z")
+				if c.want != nil && len(d.got()) == 0 {
+					t.Error("nothing was sent when an hour had passed")
 				}
 				until("2000-01-03T02:00:00Z")
 				var got []string

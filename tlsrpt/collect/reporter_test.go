@@ -3,9 +3,11 @@ package collect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,6 +157,86 @@ func TestReportsAreSpread(t *testing.T) {
 			if n < 60 || n > 140 {
 				t.Errorf("%d reports in hour %d of four", n, i)
 			}
+		}
+	})
+}
+
+// A day is sealed when it may be, to the second, whenever the process began.
+func TestADayIsSealedOnTime(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.r.Jitter = time.Nanosecond
+		d.publish("a.test", "https://a.test/")
+		d.sessions(1, "a.test")
+		until("2000-01-01T12:34:56Z")
+		defer d.run()()
+		until("2000-01-02T00:30:01Z")
+		if got := d.got(); len(got) != 1 || !got[0].at.Truncate(time.Second).Equal(utc("2000-01-02T00:30:00Z")) {
+			t.Errorf("accepted: %+v", got)
+		}
+	})
+}
+
+// However much is due, the caller's queue has 16 mails on its hands at most.
+func TestNotTooMuchAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.r.Jitter = time.Nanosecond
+		var mu sync.Mutex
+		now, most := 0, 0
+		d.r.Send = func(context.Context, Mail) error {
+			mu.Lock()
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return nil
+		}
+		for i := range 100 {
+			domain := fmt.Sprintf("d%d.test", i)
+			d.publish(domain, "mailto:tls@"+domain)
+			d.sessions(1, domain)
+		}
+		defer d.run()()
+		until("2000-01-02T01:00:00Z")
+		if rs := d.balance(); rs.Delivered.Reports != 100 || most != atOnce {
+			t.Errorf("%d at once, stats %+v", most, rs)
+		}
+	})
+}
+
+// The hooks say what it was that was delivered, failed, or was given up.
+func TestHooks(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.r.Jitter = time.Nanosecond
+		d.publish("a.test", "https://a.test/", "mailto:tls@a.test")
+		d.mailing = errors.New("queue is down")
+		d.sessions(3, "a.test")
+		var delivered, failed, gaveUp Delivery
+		var next time.Time
+		d.r.Trace = &Trace{
+			Delivered: func(v Delivery) { delivered = v },
+			Failed: func(v Delivery, err error, at time.Time) {
+				if v.Attempt == 1 {
+					failed, next = v, at
+				}
+			},
+			GaveUp: func(v Delivery, err error) { gaveUp = v },
+		}
+		defer d.run()()
+		until("2000-01-03T05:00:00Z")
+		id := d.got()[0].report.ID
+		day := utc("2000-01-01T00:00:00Z")
+		if w := (Delivery{Domain: "a.test", Day: day, RUA: "https://a.test/", ID: id, Attempt: 1, Sessions: 3}); delivered != w {
+			t.Errorf("delivered %+v, want %+v", delivered, w)
+		}
+		w := Delivery{Domain: "a.test", Day: day, RUA: "mailto:tls@a.test", ID: id, Attempt: 1, Sessions: 3}
+		if failed != w || !next.Equal(d.offered()[2].at) {
+			t.Errorf("failed %+v, want %+v; next %v, want %v", failed, w, next, d.offered()[2].at)
+		}
+		if w.Attempt = len(d.offered()) - 1; gaveUp != w {
+			t.Errorf("gave up %+v, want %+v", gaveUp, w)
 		}
 	})
 }

@@ -46,8 +46,8 @@ type Trace struct {
 	// RUA stands for the whole report, which then never came to a destination.
 	GaveUp func(d Delivery, err error)
 	// RecordChanged: the TLS-RPT record that a domain has now names other
-	// destinations than the one it had when the sessions took place. Both get the
-	// report, so that nobody who can forge DNS for a moment can keep it from its
+	// destinations, or none, than the one it had when the sessions took place. Those
+	// of both get the report, so that nobody who can forge DNS for a moment can keep it from its
 	// owner (R17).
 	RecordChanged func(domain string, day time.Time, was, now []string)
 }
