@@ -19,6 +19,16 @@
 //     answer.
 //   - [Observer] is the hook by which a mail server is told of every session.
 //
+// And of what is sent in the end:
+//
+//   - [NewReport] makes a [Report] of one day for one domain, and refuses what
+//     may not be sent. [Report.Gzip] is what goes by HTTPS, [Report.Message] the
+//     mail; sign it with DKIM over [SignedHeaders], with a key that
+//     [CheckDKIMKey] finds fit.
+//   - [ParseReport] reads what others send, as JSON, gzip or a whole mail,
+//     within bounds.
+//   - [Report.Text] says in plain words what happened and what to do.
+//
 // The library fills in events by itself; a mail server implements Observer and
 // does with them as it likes: count, log, hand to its own reporting.
 package tlsrpt

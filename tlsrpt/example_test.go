@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/strictmx/strictmx/resolver"
 	"github.com/strictmx/strictmx/tlsrpt"
@@ -79,4 +81,57 @@ func ExampleLookup() {
 	// Output:
 	// [mailto:tls@example.com] []
 	// [] [{example.net tlsrpt-missing}]
+}
+
+func ExampleNewReport() {
+	submitter := tlsrpt.Submitter{Organization: "Example Mail", Contact: "tls@example.org"}
+	day := time.Date(2024, 5, 2, 0, 0, 0, 0, time.UTC)
+	r, err := tlsrpt.NewReport(submitter, "example.com", day, []tlsrpt.PolicyResult{{
+		Policy:  tlsrpt.Policy{Type: tlsrpt.STS, Domain: "example.com", Strings: []string{"version: STSv1", "mode: testing"}},
+		Summary: tlsrpt.Summary{Successful: 1989, Failed: 11},
+		Failures: []tlsrpt.FailureDetail{
+			{Type: tlsrpt.CertificateExpired, MXHost: "mx2.example.com", Sessions: 11},
+		},
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(r.Text())
+	// Output:
+	// TLS report about example.com
+	// Day:  Thursday, 2 May 2024 (UTC)
+	// From: example.org
+	//
+	// Some sessions failed. What to do is said below each failure.
+	//
+	// MTA-STS policy of example.com, mode testing
+	// -------------------------------------------
+	// 11 sessions failed, 1,989 succeeded (0.5 % failed).
+	// Mail goes through all the same while the mode is testing.
+	//
+	//   certificate-expired: 11 sessions
+	//     mx2.example.com  11
+	//     Renew the certificate, and reload the server: it still serves the
+	//     old one.
+}
+
+func ExampleParseReport() {
+	file := strings.NewReader(`{"organization-name":"Example","contact-info":"tls@example.org","report-id":"1",
+		"date-range":{"start-datetime":"2024-05-02T00:00:00","end-datetime":"2024-05-02T23:59:59"},
+		"policies":[{"policy":{"policy-type":"sts","mx-host":"*.example.com"},"summary":{"total-successful-session-count":"7"}}]}`)
+	r, err := tlsrpt.ParseReport(file) // or a gzip, or a mail
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, p := range r.Policies {
+		fmt.Println(r.Range.Start.Format(time.DateOnly), p.Policy.Type, p.Policy.MXHosts, p.Summary.Successful)
+	}
+	// Output: 2024-05-02 sts [*.example.com] 7
+}
+
+func ExampleCheckDKIMKey() {
+	fmt.Println(tlsrpt.CheckDKIMKey("v=DKIM1; s=email; p=MCowBQYDK2VwAyEA"))
+	// Output: DKIM key record: s=email does not allow reports: write s=email:tlsrpt, or leave s= out
 }
