@@ -19,8 +19,9 @@ func SignedHeaders() []string {
 // CheckDKIMKey says what to correct in the DKIM key record, the TXT record at
 // selector._domainkey.domain, before reports can be signed with the key: its
 // "s=" must allow them, or receivers may ignore what it signed (RFC 8460,
-// section 3). A record without "s=" allows everything. Where it is
-// "s=tlsrpt" alone, the key must not sign any other mail.
+// section 3). A record without "s=" allows everything. Where it is "s=tlsrpt"
+// alone, the key must not sign any other mail, and filters that know mail alone
+// take what it signed for unsigned: "s=tlsrpt:email" suits both.
 func CheckDKIMKey(record string) error {
 	tags, err := dkimTags(record)
 	if err != nil {

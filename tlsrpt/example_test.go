@@ -107,7 +107,7 @@ func ExampleNewReport() {
 	//
 	// MTA-STS policy of example.com, mode testing
 	// -------------------------------------------
-	// 11 sessions failed, 1,989 succeeded (0.5 % failed).
+	// 11 sessions failed, 1,989 succeeded (0.6 % failed).
 	// Mail goes through all the same while the mode is testing.
 	//
 	//   certificate-expired: 11 sessions
