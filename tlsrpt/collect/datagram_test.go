@@ -106,9 +106,12 @@ func wantStats(t *testing.T, d *Datagram, want DatagramStats) {
 // no others.
 func TestDatagramTellsWhoAsks(t *testing.T) { // RPT-20
 	synctest.Test(t, func(t *testing.T) {
-		var asked []string
+		var mu sync.Mutex
+		var asked []string // guarded by mu
 		d := &Datagram{Resolver: txtFunc(func(_ context.Context, name string) ([]string, error) {
+			mu.Lock()
 			asked = append(asked, name)
+			mu.Unlock()
 			if name == "_smtp._tls.x.test" {
 				return []string{"v=TLSRPTv1; a=b; rua=mailto:tls%2Ba@X.test!10m , HTTPS://r.test ; rua=mailto:tls@x.test;"}, nil
 			}
@@ -127,6 +130,8 @@ func TestDatagramTellsWhoAsks(t *testing.T) { // RPT-20
 		if got, want := x.told[0].record, "v=TLSRPTv1;rua=https://r.test/,mailto:tls@x.test"; got != want {
 			t.Errorf("the record is told as %q, want %q", got, want)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		slices.Sort(asked)
 		if !slices.Equal(asked, []string{"_smtp._tls.none.test", "_smtp._tls.x.test"}) {
 			t.Errorf("DNS was asked for %q", asked)

@@ -157,9 +157,12 @@ func TestAClockBackFourDaysAndForth(t *testing.T) {
 		d.set(-4 * 24 * time.Hour)
 		until("2000-01-01T12:16:00Z")
 		d.set(4 * 24 * time.Hour)
+		d.sessions(2, "a.test")
 		until("2000-01-02T06:00:00Z")
 		expect(t, "accepted", d.accepted(), "https://a.test/ a.test 1998-11-27")
 		expect(t, "told", d.heard(), "delivered a.test https://a.test/")
-		d.balance()
+		if rs := d.balance(); rs.Delivered != (Count{1, 5}) {
+			t.Errorf("stats %+v, want all five sessions of the day", rs)
+		}
 	})
 }
