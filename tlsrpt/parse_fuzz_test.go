@@ -35,7 +35,7 @@ func seeds(t testing.TB) [][]byte {
 		}
 	}
 	for _, s := range []string{
-		around(`{"policy":{"policy-string":["[\"3 1 1 AB\",\"3 1 1 CD\"]","[\"[\\\"a\\\"]\"]"]}}`),
+		around(`{"policy":{"policy-type":"tlsa","policy-string":["[\"3 1 1 AB\",\"3 1 1 CD\"]","[\"[\\\"a\\\"]\"]"]}}`),
 		around(`{"failure-details":[{"sending-mta-ip":"::ffff:192.0.2.1%1","failed-session-count":"1e3"}]}`),
 		around(`{"x":"\ud83d\ude00\ud800\ud800\udc00\udc00\/\b"}`), "From \r\nContent-Type: multipart/report; boundary=x\r\n\r\n--x\r\n\r\n{\r\n--x--",
 		"Content-Type: message/rfc822\r\n\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Transfer-Encoding: base64\r\n\r\nH4sI",

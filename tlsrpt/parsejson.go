@@ -205,6 +205,7 @@ func (p *decoder) onePolicy() {
 		switch p.name() {
 		case "policy":
 			p.inside("policy", func(name string) { p.policyMember(name, &result.Policy) })
+			result.Policy.tidy()
 		case "summary":
 			p.inside("summary", func(name string) { p.summaryMember(name, &result.Summary) })
 		case "failure-details":
@@ -228,7 +229,7 @@ func (p *decoder) policyMember(name string, to *Policy) {
 	case "policy-domain":
 		to.Domain = p.string(p.report.Domain)
 	case "mx-host":
-		to.MXHosts = withoutEmpty(p.list())
+		to.MXHosts = p.list()
 	default:
 		p.skip()
 	}

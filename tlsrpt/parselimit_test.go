@@ -60,8 +60,8 @@ func TestParseReportCutsTexts(t *testing.T) {
 	strs := func(n int, one string) string { return strings.TrimSuffix(strings.Repeat(`"`+one+`",`, n), ",") }
 	r, err := ParseReport(strings.NewReader(around(
 		`{"policy":{"policy-string":[` + strs(101, "x"+long) + `],"mx-host":[` + strs(101, "a") + `]}},` +
-			`{"policy":{"policy-string":["[` + strings.ReplaceAll(strs(150, "3 1 1"), `"`, `\"`) + `]"]}},` +
-			`{"policy":{"policy-string":"[` + strings.ReplaceAll(strs(5000, "3 1 1"), `"`, `\"`) + `]"}}`)))
+			`{"policy":{"policy-type":"tlsa","policy-string":["[` + strings.ReplaceAll(strs(150, "3 1 1"), `"`, `\"`) + `]"]}},` +
+			`{"policy":{"policy-type":"tlsa","policy-string":"[` + strings.ReplaceAll(strs(5000, "3 1 1"), `"`, `\"`) + `]"}}`)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,62 +34,91 @@ func (p *decoder) string(same string) string {
 	return string(b)
 }
 
-// list takes strings. It is nil where none of them says anything.
+// list takes strings, the first 100 of them. They may be longer than a string
+// of a report, since it is not known yet whether they are packed lists.
 func (p *decoder) list() []string {
 	var list []string
-	if p.peek() != '[' {
-		list = add(list, p.scalar(maxPacked)) // as in appendix B of the RFC
-	} else {
-		p.enter('[')
-		for p.more() {
-			list = add(list, p.scalar(maxPacked))
+	take := func() {
+		if text := p.scalar(maxPacked); text != nil && len(list) < maxList {
+			list = append(list, string(text))
 		}
 	}
-	if !slices.ContainsFunc(list, func(s string) bool { return s != "" }) {
-		return nil
+	if p.peek() != '[' {
+		take() // as in appendix B of the RFC
+		return list
+	}
+	p.enter('[')
+	for p.more() {
+		take()
 	}
 	return list
 }
 
-// add appends a text, or what is packed in it; nil is none.
-func add(list []string, text []byte) []string {
-	if text == nil || len(list) == maxList {
-		return list
+// tidy brings the lists of a policy to their final form: nil where no string
+// says anything. Only TLSA records are known to be packed; in a policy that was
+// served, such a line is what was served.
+func (p *Policy) tidy() {
+	var lines []string
+	for _, line := range p.Strings {
+		if p.Type == TLSA {
+			lines = addTLSA(lines, line)
+		} else {
+			lines = append(lines, short(line))
+		}
 	}
+	if !slices.ContainsFunc(lines, func(s string) bool { return s != "" }) {
+		lines = nil
+	}
+	p.Strings = lines
+	var hosts []string
+	for _, host := range p.MXHosts {
+		if host != "" {
+			hosts = append(hosts, short(host))
+		}
+	}
+	p.MXHosts = hosts
+}
+
+// short cuts a text, and lets go of what it was cut from.
+func short(text string) string {
+	if len(text) <= maxString {
+		return text
+	}
+	return strings.Clone(cut(text, maxString))
+}
+
+// addTLSA appends a record, or those that are packed in a string.
+func addTLSA(list []string, text string) []string {
 	packed, ok := unpack(text)
-	if short := cut(text, maxString); !ok && len(short) < len(text) {
-		text = short
+	if !ok && len(text) > maxString {
+		text = short(text)
 		packed, ok = unpack(text) // or it would be another text when read again
 	}
-	if ok {
-		return append(list, packed[:min(len(packed), maxList-len(list))]...)
+	if !ok {
+		packed = []string{text}
 	}
-	return append(list, string(text))
+	return append(list, packed[:min(len(packed), maxList-len(list))]...)
 }
 
 // unpack reads a list that was written as JSON into one string.
-func unpack(text []byte) (list []string, ok bool) {
-	start := []byte(`["`)
-	if !bytes.HasPrefix(text, start) || !bytes.HasSuffix(text, []byte(`"]`)) {
+func unpack(text string) (list []string, ok bool) {
+	const start = `["`
+	if !strings.HasPrefix(text, start) || !strings.HasSuffix(text, `"]`) {
 		return nil, false
 	}
-	s := scanner{buf: text, n: len(text)}
+	s := scanner{buf: []byte(text), n: len(text)}
 	s.enter('[')
 	for s.more() {
 		if s.peek() != '"' {
 			return nil, false
 		}
-		one := s.str(maxString)
-		if bytes.HasPrefix(one, start) {
+		one := string(s.str(maxString))
+		if strings.HasPrefix(one, start) {
 			return nil, false // no list of lists
 		}
-		list = append(list, string(one))
+		list = append(list, one)
 	}
 	return list, s.err == nil && s.pos == s.n
-}
-
-func withoutEmpty(list []string) []string {
-	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
 // count takes a number of sessions, as a number or a string.
