@@ -38,11 +38,11 @@ func (r *Reporter) work(ctx context.Context, t *task) {
 		return
 	}
 	r.deliver(ctx, t, &tally)
-	r.settle(t, &tally)
+	r.settle(t)
 }
 
 // settle puts a report back until its next destination is due, or ends it.
-func (r *Reporter) settle(t *task, tally *Tally) {
+func (r *Reporter) settle(t *task) {
 	open := false
 	for i := range t.targets {
 		if g := &t.targets[i]; !g.done {
