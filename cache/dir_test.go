@@ -89,6 +89,9 @@ func TestOpen(t *testing.T) {
 		}
 		put(t, d, "a", "v", 1)
 		err := filepath.WalkDir(d.Path, func(path string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
 			info, err := e.Info()
 			if err == nil && info.Mode().Perm()&0o077 != 0 {
 				t.Errorf("%s has mode %v", path, info.Mode())
