@@ -304,7 +304,7 @@ func (o *openDir) get(ctx context.Context, s spot) ([]byte, error) {
 	case damaged(err):
 		return nil, o.foundDamaged(ctx, s, err)
 	}
-	return nil, fmt.Errorf("cache: reading %q: %w", s.key, err)
+	return nil, fmt.Errorf("cache: reading %.128q: %w", s.key, err)
 }
 
 // read returns the entry in a file, and the size of the file on disk.
@@ -327,11 +327,11 @@ func (o *openDir) read(s spot) (record, int64, error) {
 // put is PutIfNewer for a record whose file is b.
 func (o *openDir) put(ctx context.Context, s spot, r record, b []byte) error {
 	if err := o.makeRoom(ctx, onDisk(int64(len(b)))); err != nil {
-		return fmt.Errorf("cache: storing %q: %w", s.key, err)
+		return fmt.Errorf("cache: storing %.128q: %w", s.key, err)
 	}
 	l, err := o.lock(ctx, s.shard)
 	if err != nil {
-		return fmt.Errorf("cache: storing %q: %w", s.key, err)
+		return fmt.Errorf("cache: storing %.128q: %w", s.key, err)
 	}
 	defer l.unlock()
 	old, size, err := o.read(s)
@@ -346,7 +346,7 @@ func (o *openDir) put(ctx context.Context, s spot, r record, b []byte) error {
 		err = o.replace(ctx, l, s, size, b)
 	}
 	if err != nil {
-		return fmt.Errorf("cache: storing %q: %w", s.key, err)
+		return fmt.Errorf("cache: storing %.128q: %w", s.key, err)
 	}
 	return nil
 }
@@ -383,7 +383,7 @@ func (o *openDir) delete(ctx context.Context, s spot) error {
 		err = errors.Join(syncOf(l.dir), o.disk.removeAll(asideName+"/"+s.name))
 	}
 	if err != nil {
-		return fmt.Errorf("cache: deleting %q: %w", s.key, err)
+		return fmt.Errorf("cache: deleting %.128q: %w", s.key, err)
 	}
 	return nil
 }
@@ -415,6 +415,9 @@ func (o *openDir) keys(ctx context.Context, shard int, prefix string) ([]string,
 		key, ok := keyOf(name)
 		if ok && key == "" {
 			_, r, err := o.readNamed(shard, name)
+			if unreadable(err) {
+				return keys, fmt.Errorf("cache: listing keys: %w", err)
+			}
 			if err != nil {
 				continue // gone, or no entry
 			}
@@ -450,6 +453,11 @@ func (o *openDir) readNamed(shard int, name string) (spot, record, error) {
 		return s, record{}, errForeign
 	}
 	return s, r, nil
+}
+
+// unreadable tells a file that nothing is known of from one that is no entry, or none of this release, or is gone.
+func unreadable(err error) bool {
+	return err != nil && !missing(err) && !damaged(err) && !errors.Is(err, ErrNewerFormat)
 }
 
 func (o *openDir) names(ctx context.Context, shard int) ([]string, error) {

@@ -34,18 +34,21 @@ func (o *openDir) foundDamaged(ctx context.Context, s spot, found error) error {
 	if e := ctx.Err(); e != nil {
 		return e
 	}
-	return fmt.Errorf("%w: %q: %w", ErrDamaged, s.key, found)
+	return fmt.Errorf("%w: %.128q: %w", ErrDamaged, s.key, found)
 }
 
 // absent says whether a key without a file is not there, or not known.
 func (o *openDir) absent(s spot) error {
 	info, err := o.disk.lstat(asideName + "/" + s.name)
 	if err == nil && time.Since(info.ModTime()).Abs() < unknownFor {
-		return fmt.Errorf("%w: %q", ErrDamaged, s.key)
+		return fmt.Errorf("%w: %.128q", ErrDamaged, s.key)
 	}
-	if _, err := o.disk.lstat(formatName); err != nil {
+	if err == nil || missing(err) {
+		_, err = o.disk.lstat(formatName)
+	}
+	if err != nil {
 		// All of it is gone, or cannot be seen: that says nothing of the key.
-		return fmt.Errorf("cache: reading %q: %w", s.key, err)
+		return fmt.Errorf("cache: reading %.128q: %w", s.key, err)
 	}
 	return ErrNotFound
 }

@@ -60,8 +60,12 @@ func (f rootFile) tryLock() (bool, error) { return tryLock(f.File) }
 func readFile(d disk, name string, max int64) ([]byte, fs.FileInfo, error) {
 	f, err := d.openFile(name, os.O_RDONLY)
 	if err != nil {
-		if info, e := d.lstat(name); e == nil && !info.Mode().IsRegular() {
+		info, e := d.lstat(name)
+		switch {
+		case e == nil && !info.Mode().IsRegular():
 			return nil, info, errTorn // such as a link to nowhere
+		case e != nil && !missing(e):
+			err = e
 		}
 		return nil, nil, err
 	}

@@ -13,11 +13,11 @@ func (d *Dir) Lease(ctx context.Context, name, holder string, ttl time.Duration)
 		return false, err
 	}
 	if ttl <= 0 {
-		return false, fmt.Errorf("cache: leasing %q: a ttl of %v", name, ttl)
+		return false, fmt.Errorf("cache: leasing %.128q: a ttl of %v", name, ttl)
 	}
 	held, err := call(ctx, d, func(o *openDir) (bool, error) { return o.lease(ctx, name, holder, ttl) })
 	if err != nil {
-		return false, fmt.Errorf("cache: leasing %q: %w", name, err)
+		return false, fmt.Errorf("cache: leasing %.128q: %w", name, err)
 	}
 	return held, nil
 }
@@ -31,7 +31,7 @@ func (d *Dir) Release(ctx context.Context, name, holder string) error {
 		return o.removeIf(ctx, leaseSpot(name), func(r record, err error) bool { return err == nil && string(r.value) == holder })
 	})
 	if err != nil {
-		return fmt.Errorf("cache: releasing %q: %w", name, err)
+		return fmt.Errorf("cache: releasing %.128q: %w", name, err)
 	}
 	return nil
 }

@@ -214,6 +214,9 @@ func (o *openDir) removeIf(ctx context.Context, s spot, is func(record, error) b
 	}
 	defer l.unlock()
 	r, _, err := o.read(s)
+	if unreadable(err) {
+		return false, err
+	}
 	if !is(r, err) {
 		return false, nil
 	}

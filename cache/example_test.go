@@ -1,7 +1,13 @@
 package cache_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/strictmx/strictmx/cache"
 )
@@ -25,4 +31,32 @@ func ExampleLRU_Update() {
 	}
 	fmt.Println(deliveries.Get("example.com"))
 	// Output: 3 true
+}
+
+func ExampleDir() {
+	parent, err := os.MkdirTemp("", "strictmx")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(parent)
+	store := &cache.Dir{Path: filepath.Join(parent, "store")}
+	defer store.Close()
+
+	ctx, week := context.Background(), time.Now().Add(7*24*time.Hour)
+	for version, policy := range []string{"none", "testing", "enforce"} {
+		if err := store.PutIfNewer(ctx, "mtasts/example.com", []byte(policy), int64(version), week); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Who comes late with something older changes nothing.
+	if err := store.PutIfNewer(ctx, "mtasts/example.com", []byte("none"), 0, week); err != nil {
+		log.Fatal(err)
+	}
+	policy, err := store.Get(ctx, "mtasts/example.com")
+	fmt.Printf("%s %v\n", policy, err)
+	_, err = store.Get(ctx, "mtasts/example.org")
+	fmt.Println(errors.Is(err, cache.ErrNotFound))
+	// Output:
+	// enforce <nil>
+	// true
 }

@@ -101,7 +101,7 @@ func (s *sealed) PutIfNewer(ctx context.Context, key string, value []byte, versi
 	header = binary.BigEndian.AppendUint64(header, uint64(expiryMillis(expires)))
 	aead, err := seal(s.secrets[0], key)
 	if err != nil {
-		return fmt.Errorf("cache: sealing %q: %w", key, err)
+		return fmt.Errorf("cache: sealing %.128q: %w", key, err)
 	}
 	return s.store.PutIfNewer(ctx, key, aead.Seal(header, nil, value, sealData(key, header)), version, expires)
 }
