@@ -16,9 +16,17 @@ import (
 // required. A Dir must not be copied; its fields are read at the first use and fixed
 // from then on.
 //
-// Each entry is a file whose name shows its key, with a header in words:
-// "mtasts/example.com" is the file mtasts+example.com in one of 256 subdirectories, where find(1)
-// sees it. An operator may look at the files, copy the directory while
+// Each entry is a file whose name shows its key: "mtasts/example.com" is the file
+// mtasts+example.com in one of 256 subdirectories, where find(1) sees it. It begins with a header in
+// words, and after an empty line comes the value:
+//
+//	strictmx-store 1 5b0c...: the format, and the SHA-256 of all that follows this line
+//	key mtasts/example.com
+//	version 1795478400000000000
+//	expires 2026-12-01T00:00:00Z
+//	length 64
+//
+// An operator may look at the files, copy the directory while
 // it is in use, and remove files or all of them.
 // What is not understood is never believed: a file that is torn or foreign moves to the
 // subdirectory "aside", with a warning, and one written by a newer release stays

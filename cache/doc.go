@@ -23,8 +23,8 @@
 // # On disk, and shared
 //
 // A [Store] answers the third. It keeps bytes under keys, each with a version, of which the
-// newest wins, and a time at which it expires. What it has taken it keeps, also when the
-// process is killed or the power goes.
+// newest wins, and a time at which it expires. What it has taken is there also after the
+// process was killed or the power went.
 //
 //	store := &cache.Dir{Path: "/var/lib/mymta/strictmx"}
 //	err := store.PutIfNewer(ctx, "mtasts/example.com", policy, fetched.UnixNano(), expires)

@@ -20,7 +20,8 @@ import (
 //
 // An entry has a version, by which [Store.PutIfNewer] decides, and a time at
 // which it expires. From that time on there is no such entry any more, and its
-// version counts for nothing.
+// version counts for nothing. A store may also have a bound of its own, and evict entries
+// to make room; then it is as though they had never been there.
 //
 // Every method may be called at once from many goroutines. It returns ctx's
 // error soon after ctx ends, and has done nothing if ctx had ended before. An
