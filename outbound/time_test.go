@@ -67,7 +67,7 @@ func TestSilentHosts(t *testing.T) {
 // ended, so that nothing is told late of a day that is over.
 func TestASessionOverMidnight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		midnight := time.Now().UTC().Truncate(24 * time.Hour).AddDate(0, 0, 1)
+		midnight := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
 		time.Sleep(time.Until(midnight) - time.Second)
 		e, seen := sender(enforcing())
 		h := with(good, func(h *host) { h.after = func(net.Conn) { time.Sleep(2 * time.Second) } })
