@@ -43,7 +43,7 @@ func (c *Client) standIn(name string, now, refill instant) (Result, error) {
 		return c.applied(h), nil
 	}
 	if l, ok := c.lookFor(name); ok && l.failure != nil && now-l.lastFail <= backOff { // I9
-		return c.lastLook(Result{Domain: name, Failure: l.failure}), nil
+		return c.lastLook(Result{Domain: name, Failure: l.failure, unread: l.unread}), nil
 	}
 	return Result{}, ErrBusy
 }

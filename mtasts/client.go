@@ -56,6 +56,14 @@ type Client struct {
 	// Transport fetches the policies. Nil: [NewTransport] of the resolver. Only
 	// RoundTrip is called, so that nothing follows a redirect.
 	Transport http.RoundTripper
+	// Store keeps the policies found, so that they hold after a restart, too; a
+	// [cache.Dir] for one. Nil: they are in memory alone, and the first contact
+	// after a restart is as unprotected as any first contact. What memory has is
+	// answered without it. One that fails to write costs durability and nothing
+	// else; one that fails to read makes [ErrStore] of "no policy", and of no other
+	// answer. It is this machine's own, and trusted: who can write to it can name
+	// the hosts that mail goes to. Close does not close it.
+	Store cache.Store
 	// Capacity is the number of policies kept in memory; 0: 100,000, which take
 	// about 40 MB, and 100 MB at most. Beside them are kept four times as many
 	// absences, of which a full memory holds about 60 MB, and a quarter as many
@@ -78,6 +86,7 @@ type Client struct {
 	logger               *slog.Logger
 	trace                Trace
 	warnings, weakenings limiter
+	troubles             limiter // the Store's
 
 	hot       hot
 	memory    *memory
@@ -86,12 +95,17 @@ type Client struct {
 	budgets   cache.LRU[instant] // when that of a domain is full again
 	refreshes cache.LRU[instant] // when a Refresh of a domain last looked
 	refused   cache.LRU[*held]   // policies that memory had no room for
+	readings  cache.LRU[reading] // of the Store
+	unsaved   cache.LRU[instant] // policies that it could not take, and when to try again
 
 	ctx        context.Context // of the work that outlives its callers
 	cancel     context.CancelFunc
 	closed     atomic.Bool
+	recalling  flights[reading]
 	looking    flights[struct{}]
 	fetching   flights[Result]
+	reads      *workPool
+	writes     *workPool
 	txtPool    *workPool
 	getPool    *workPool
 	background *workPool
@@ -99,6 +113,8 @@ type Client struct {
 	runNext    atomic.Int64  // the instant up to which Run sleeps
 	rescan     chan struct{} // wakes it
 	lost       atomic.Uint64
+
+	storeErrors atomic.Uint64
 }
 
 func (c *Client) start() {
@@ -121,11 +137,13 @@ func (c *Client) start() {
 	if capacity <= 0 {
 		capacity = defaultCapacity
 	}
-	c.memory = newMemory(capacity)
+	c.memory = newMemory(capacity, c.clock.base)
 	c.absences.Capacity = 4 * capacity
 	c.looks.Capacity = max(capacity/4, minPerShard)
 	c.budgets.Capacity = max(capacity, minPerShard)
 	c.refreshes.Capacity, c.refused.Capacity = c.looks.Capacity, maxRefused
+	c.readings.Capacity, c.unsaved.Capacity = c.looks.Capacity, maxUnsaved
+	c.reads, c.writes = newPool(readPlaces), newPool(writePlaces)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.txtPool, c.getPool, c.background = newPool(txtPlaces), newPool(getPlaces), newPool(backgroundPlaces)
 	c.rescan = make(chan struct{}, 1)
@@ -152,7 +170,8 @@ func (c *Client) open() error {
 //
 // An error means that Lookup could not do its work, and never that there is no
 // policy; keep the message and try later. It is ctx's own error, [ErrBusy],
-// [ErrClosed], or tells of a panic in what was plugged in.
+// [ErrClosed], one that wraps [ErrStore], or tells of a panic in what was plugged
+// in.
 func (c *Client) Lookup(ctx context.Context, domain string) (Result, error) {
 	if err := c.open(); err != nil {
 		return Result{}, err
@@ -166,7 +185,7 @@ func (c *Client) Lookup(ctx context.Context, domain string) (Result, error) {
 	if err != nil {
 		return Result{}, nil
 	}
-	if r, ok := c.known(name); ok {
+	if r, ok := c.known(name); ok && !r.unread {
 		return r, nil
 	}
 	return c.discover(ctx, name)
@@ -192,7 +211,7 @@ func (c *Client) Refresh(ctx context.Context, domain string) (Result, error) {
 	if err == nil || ctx.Err() != nil || err == ErrClosed {
 		return r, err
 	}
-	if r, ok := c.known(name); ok { // whatever went wrong with looking again
+	if r, ok := c.known(name); ok && !r.unread { // whatever went wrong with looking again
 		return r, nil
 	}
 	if wait.Err() != nil {
@@ -207,6 +226,7 @@ func (c *Client) Close() error {
 	c.once.Do(c.start)
 	c.closed.Store(true)
 	c.cancel()
+	c.recalling.close()
 	c.looking.close()
 	c.fetching.close()
 	c.jobs.close()

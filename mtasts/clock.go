@@ -33,6 +33,20 @@ func (c *clock) now() instant { return time.Since(c.base) }
 
 func (c *clock) wall(i instant) time.Time { return c.base.Add(i) }
 
+// stamp is what the wall clock showed at i, and at is the instant of a stamp: by
+// what the wall clock shows now, since that of a machine which has just started is
+// often set a little later. They are for what outlives the process, and for
+// nothing else (R23).
+func (c *clock) stamp(i instant) time.Time {
+	now := time.Now()
+	return now.Round(0).Add(i - now.Sub(c.base))
+}
+
+func (c *clock) at(stamp time.Time) instant {
+	now := time.Now()
+	return now.Sub(c.base) - now.Round(0).Sub(stamp.Round(0))
+}
+
 // latest returns a moment that is not before now, but for a late timer, and less
 // than grain after it, if one is at hand.
 func (c *clock) latest() (instant, bool) {

@@ -15,12 +15,24 @@ import (
 // little. Each step leaves in memory what it found, and the answer is what
 // memory then says.
 func (c *Client) discover(ctx context.Context, name string) (Result, error) {
-	const rounds = 4 // two are enough unless memory drops what we just learned
+	const rounds = 6 // three are enough unless memory drops what we just learned
 	began := c.clock.now()
 	parent := dnsname.Parent(name)
 	for range rounds {
-		if r, ok := c.known(name); ok {
+		read, err := c.recall(ctx, name, began)
+		if err != nil {
+			return Result{}, err
+		}
+		switch r, ok := c.known(name); {
+		case ok && !r.unread:
 			return r, nil
+		case ok && read.err != nil:
+			return Result{}, read.err
+		case ok:
+			c.vouch(name)
+			continue
+		case read.apart != nil:
+			return c.applied(read.apart), nil
 		}
 		l, ok := c.lookFor(name)
 		if !ok || c.clock.now() >= l.nextTXT {
@@ -29,7 +41,11 @@ func (c *Client) discover(ctx context.Context, name string) (Result, error) {
 			}
 			continue
 		}
-		return c.get(ctx, name, parent, errand{began: began})
+		r, err := c.get(ctx, name, parent, errand{began: began})
+		if err == nil && r.Policy == nil && r.unread {
+			return Result{}, c.unreadable(name)
+		}
+		return r, err
 	}
 	return Result{}, ErrBusy
 }
@@ -46,6 +62,11 @@ func (c *Client) refresh(ctx context.Context, name string) (Result, error) {
 		}
 		return look, true
 	})
+	if h, ok := c.snapshot(name); !ok || !h.fresh(now) {
+		if _, err := c.recall(ctx, name, now); err != nil {
+			return Result{}, err
+		}
+	}
 	if err := c.lookTXT(ctx, name, parent, look); err != nil {
 		return Result{}, err
 	}
@@ -121,7 +142,9 @@ func (c *Client) askTXT(name string, since instant) error {
 	if err == nil {
 		rec, err = selectRecord(a.Records)
 		if err != nil {
-			c.noteNoRecord(name, a, err)
+			if ended := c.noteNoRecord(name, a, err); ended != nil && c.Store != nil {
+				c.end(ended)
+			}
 		} else {
 			c.noteRecord(name, a, rec)
 		}
@@ -148,6 +171,7 @@ func (c *Client) noteRecord(name string, a resolver.Answer[string], rec Record) 
 		return
 	}
 	l, _ := c.lookUnder(s.policies[name], name)
+	l.unread = c.unread(name)
 	l.found(rec.ID, now, ttl)
 	c.looks.Put(name, l)
 	c.absences.Delete(name)
@@ -173,12 +197,13 @@ func (l *look) unanswered(now instant, least time.Duration) {
 
 // noteNoRecord keeps that DNS answered, and has no record we can use. Beside a
 // fresh policy that is a failure to report and nothing more (RFC 8461, section
-// 3.1); else it is an absence.
-func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error) {
+// 3.1); else it is an absence. It returns a policy that ended for good.
+func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error) (ended *held) {
 	s := c.change(name)
 	defer s.Unlock()
 	now := c.clock.now()
 	h := s.policies[name]
+	c.trust(h, now)
 	if h != nil && h.fresh(now) && !ablation.Off(ablation.AbsenceBeside) {
 		ttl := clampTTL(a.TTL, minTXT, maxAbsence)
 		h.checked, h.ttl = now, uint16(ttl/time.Second)
@@ -186,13 +211,14 @@ func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error)
 		l.answered(now, ttl)
 		l.record = &Error{Domain: name, Type: tlsrpt.STSPolicyFetchError, Reason: recordReason(why), Err: slim(why)}
 		h.set(l)
-		return
+		return nil
 	}
 	ttl := clampTTL(a.TTL, minAbsence, maxAbsence)
 	switch {
 	case h == nil:
 	case a.Secure && len(a.Records) == 0:
 		c.memory.remove(s, h) // an authentic end: it lapsed for good (R30)
+		ended = h
 	default:
 		if h.lapsed(now) && !ablation.Off(ablation.AbsenceShort) {
 			ttl = minAbsence
@@ -202,8 +228,13 @@ func (c *Client) noteNoRecord(name string, a resolver.Answer[string], why error)
 		l.answered(now, ttl)
 		h.set(l)
 	}
-	c.absences.Put(name, newAbsence(now, ttl))
+	absent := newAbsence(now, ttl)
+	if c.unread(name) {
+		absent |= absenceUnread
+	}
+	c.absences.Put(name, absent)
 	c.looks.Delete(name)
+	return ended
 }
 
 // noteSilence keeps that DNS did not answer.
@@ -211,6 +242,7 @@ func (c *Client) noteSilence(name string, why error) {
 	s := c.change(name)
 	defer s.Unlock()
 	now := c.clock.now()
+	c.trust(s.policies[name], now)
 	if h := s.policies[name]; h != nil && h.fresh(now) {
 		l := h.lookOf()
 		l.unanswered(now, minTXT)
@@ -219,6 +251,7 @@ func (c *Client) noteSilence(name string, why error) {
 		return
 	}
 	l, _ := c.lookUnder(s.policies[name], name)
+	l.unread = c.unread(name)
 	l.unanswered(now, 0)
 	c.looks.Put(name, l)
 }
@@ -251,7 +284,7 @@ func (h *held) lookOf() look {
 func (h *held) set(l look) {
 	l.begun = 0
 	h.state = &l
-	if l.id == h.id() && !l.silent && l.misses == 0 && l.record == nil && l.weaker == nil && l.noGET == 0 {
+	if l.id == h.id() && !l.silent && l.misses == 0 && l.record == nil && l.weaker == nil && l.noGET == 0 && !l.undated {
 		h.state = nil
 	}
 }

@@ -42,6 +42,19 @@
 // a fresh policy survives it: no answer of DNS and no failure of the policy host
 // removes one. Whatever a domain serves, its share of our work is small and fixed.
 //
+// # Restarts
+//
+// Memory ends with the process, and an attacker can wait for that. A Client with a
+// Store writes each policy there before it relies on it, and reads it when memory
+// has none:
+//
+//	client := &mtasts.Client{Store: &cache.Dir{Path: "/var/lib/mta/policies", Worth: mtasts.Worth}}
+//
+// A policy in mode enforce that the Store holds is in force at once, and its id is
+// looked at in the background as ever. One that enforces nothing waits until its
+// owner was asked, and counts where that fails. What the Store could not write is
+// written later; where it cannot be read, "no policy" becomes [ErrStore].
+//
 // # Errors
 //
 // [Client.Lookup] returns a decision, not an error to interpret: what went wrong

@@ -19,11 +19,12 @@ func (c *Client) noteFailure(name, id string, failure *Error) Result {
 	s := c.change(name)
 	now := c.clock.now()
 	h := s.policies[name]
+	c.trust(h, now)
 	if h == nil || !h.fresh(now) || ablation.Off(ablation.LastLook) {
 		l, _ := c.lookUnder(h, name)
 		l.fail(id, failure, now)
 		c.looks.Put(name, l)
-		r := Result{Domain: name, Failure: failure}
+		r := Result{Domain: name, Failure: failure, unread: l.unread}
 		if l.lastTXT != 0 {
 			r.Checked = c.clock.wall(l.lastTXT)
 		}
@@ -176,7 +177,7 @@ func (c *Client) tell(gone []*held) {
 	}()
 	for _, h := range gone {
 		now := c.clock.now()
-		if h.rank() == protectedRank && h.fresh(now) {
+		if h.rank() == protectedRank && h.fresh(now) && !c.saved(h.domain()) {
 			c.lost.Add(1)
 			c.warn("memory is full: an enforce policy in use was dropped; raise Capacity", "domain", h.domain())
 		}

@@ -4,11 +4,15 @@ import "time"
 
 // absence is "the domain has no record": when DNS said so, and for how many
 // seconds that counts. Most of the domains mail goes to are absences, so it is
-// one word: the seconds take the lowest nine bits, and the moment is rounded
-// up to a multiple of 512 ns.
+// one word: the seconds take the lowest nine bits, whether the Store was read the
+// tenth, and the moment is rounded up to a multiple of 1024 ns.
 type absence int64
 
-const absenceBits = 9 // enough for the seconds of maxAbsence
+const (
+	absenceBits   = 10
+	absenceUnread = 1 << 9            // the Store could not be read, and may hold a policy
+	absenceTTL    = absenceUnread - 1 // enough for the seconds of maxAbsence
+)
 
 func newAbsence(checked instant, ttl time.Duration) absence {
 	const mask = 1<<absenceBits - 1
@@ -16,9 +20,7 @@ func newAbsence(checked instant, ttl time.Duration) absence {
 }
 
 func (a absence) checked() instant { return instant(a &^ (1<<absenceBits - 1)) }
-func (a absence) expires() instant {
-	return a.checked() + instant(a&(1<<absenceBits-1))*time.Second
-}
+func (a absence) expires() instant { return a.checked() + instant(a&absenceTTL)*time.Second }
 
 // known answers from memory, if memory has an answer, and starts what is due. All
 // that is known of a domain changes under one lock, the shard's, so no answer that
@@ -70,10 +72,14 @@ func (c *Client) without(name string, h *held, now instant) (r Result, ok bool) 
 	}
 	if a, ok := c.absences.Get(name); ok && now < a.expires() {
 		r.Checked = c.clock.wall(a.checked())
-		c.keep(r, now, a.expires())
+		if r.unread = a&absenceUnread != 0; !r.unread {
+			c.keep(r, now, a.expires())
+		}
 		return r, true
 	}
-	switch l, ok := c.lookUnder(h, name); {
+	l, ok := c.lookUnder(h, name)
+	r.unread = l.unread
+	switch {
 	case !ok || now >= l.nextTXT:
 		return r, false
 	case l.silent:

@@ -42,6 +42,9 @@ type look struct {
 	misses   uint8 // GETs that failed since the last good one, whatever the id
 	failure  *Error
 
+	unread  bool // seen while it was not known what the Store holds
+	undated bool // the age of the policy is not known: a GET is due
+
 	noGET  instant  // no GET before: none was left of the domain's share
 	begun  instant  // a Lookup started what was due
 	record *Error   // what is amiss with the record while a policy is in force
@@ -106,7 +109,7 @@ func (h *held) dueGET() instant {
 		return h.retryGET(l)
 	case l.weaker != nil && l.weaker.id == l.id:
 		return min(l.weaker.seen+confirmAfter, h.expires())
-	case l.id != h.id():
+	case l.id != h.id() || l.undated:
 		return 0 // an id that was not tried yet
 	}
 	every := ablation.Kept(ablation.Renewal, min(maxRenewal, max(h.policy.MaxAge/renewalShare, minRenewal)), 2*h.policy.MaxAge)

@@ -39,11 +39,16 @@ type held struct {
 	fetched instant // start of the GET
 	checked instant // last answer to the question for the id
 
-	minute    uint32 // last use, in minutes
+	minute    uint32 // last use, in minutes since 1970; a day begins at midnight UTC
+	own       uint32 // when this process last fetched it or took it over, in the same
 	ttl       uint16 // seconds from checked to the next id check
+	kept      uint16 // the day of the last use that the Store knows of
 	days      uint8  // number of days on which it was used, up to 255
 	jitter    uint8  // 1/256ths of the time by which its GET comes earlier
 	domainLen uint8  // of names
+	// hint: it comes from a Store and enforces nothing, so that nothing is lost by
+	// asking its owner first. It is not in force until that was tried in vain (R6).
+	hint bool
 
 	prev, next *held // in the list of its rank, most recently used first
 }
@@ -67,12 +72,13 @@ func (h *held) domain() string { return h.names[:h.domainLen] }
 func (h *held) id() string     { return h.names[h.domainLen:] }
 
 func (h *held) expires() instant       { return h.fetched + h.policy.MaxAge }
-func (h *held) fresh(now instant) bool { return now <= h.expires() } // inclusive: STS-84
+func (h *held) lives(now instant) bool { return now <= h.expires() } // inclusive: STS-84
+func (h *held) fresh(now instant) bool { return !h.hint && h.lives(now) }
 func (h *held) old(now instant) bool   { return now-h.expires() > lapsedFor }
 
 // lapsed: it expired lately, and that is a loss. One that asked for nothing is none.
 func (h *held) lapsed(now instant) bool {
-	return !h.fresh(now) && !h.old(now) && h.policy.Mode != ModeNone && !ablation.Off(ablation.LapsedTold)
+	return !h.lives(now) && !h.old(now) && h.policy.Mode != ModeNone && !ablation.Off(ablation.LapsedTold)
 }
 
 // rank is the order of eviction, lowest first (R11).
@@ -123,7 +129,8 @@ func (h *held) linkAfter(head *held) {
 type memory struct {
 	shards   []shard
 	seed     maphash.Seed
-	capacity int // places in one shard
+	epoch    time.Duration // from 1970 to the instant 0
+	capacity int           // places in one shard
 	parents  parents
 }
 
@@ -138,9 +145,12 @@ type shard struct {
 	gone      []*held     // evicted, and not told of yet: hooks are not called under the lock
 }
 
-func newMemory(capacity int) *memory {
+func newMemory(capacity int, base time.Time) *memory {
 	n := min(max(capacity/minPerShard, 1), maxShards)
-	m := &memory{shards: make([]shard, n), seed: maphash.MakeSeed(), capacity: (capacity + n - 1) / n}
+	m := &memory{
+		shards: make([]shard, n), seed: maphash.MakeSeed(),
+		epoch: time.Duration(base.UnixNano()), capacity: (capacity + n - 1) / n,
+	}
 	for i := range m.shards {
 		s := &m.shards[i]
 		for r := range s.lists {
@@ -155,15 +165,22 @@ func (m *memory) shard(domain string) *shard {
 	return &m.shards[maphash.String(m.seed, domain)%uint64(len(m.shards))]
 }
 
+// minute counts the minutes since 1970.
+func (m *memory) minute(at instant) uint32 {
+	return uint32(max(m.epoch+at, 0) / time.Minute)
+}
+
+const minutesPerDay = 24 * 60
+
 // touch notes a use. The list is put in order once a minute for each policy,
 // so that a hit costs a comparison.
 func (m *memory) touch(s *shard, h *held, now instant) {
-	minute := uint32(now / time.Minute)
+	minute := m.minute(now)
 	if minute == h.minute && h.days > 0 {
 		return
 	}
 	was := h.rank()
-	if h.days == 0 || minute/(24*60) != h.minute/(24*60) {
+	if h.days == 0 || minute/minutesPerDay != h.minute/minutesPerDay {
 		h.days += min(1, 255-h.days)
 	}
 	h.minute = minute
@@ -189,7 +206,7 @@ func (m *memory) put(s *shard, h *held, now instant) {
 	parent := dnsname.Parent(h.domain())
 	more := h.places()
 	if old := s.policies[h.domain()]; old != nil {
-		h.minute, h.days = old.minute, old.days
+		h.minute, h.days, h.kept = max(h.minute, old.minute), max(h.days, old.days), max(h.kept, old.kept)
 		more -= old.places()
 		m.remove(s, old)
 	}

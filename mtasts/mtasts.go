@@ -101,6 +101,8 @@ type Result struct {
 	// Lapsed is a policy that expired at most 30 days ago while nothing
 	// authentic said otherwise. It is not in force; the caller may prefer to wait.
 	Lapsed *Policy
+
+	unread bool // that there is no policy was learned while the Store could not be read
 }
 
 // Cause says why a delivery under this Result goes without enforced TLS; ""

@@ -70,7 +70,11 @@ func (c *Client) fetch(name string, e errand) (Result, error) {
 	if failure != nil {
 		return c.noteFailure(name, l.id, failure), nil
 	}
-	return c.notePolicy(next, l, text), nil
+	r := c.notePolicy(next, l, text)
+	if r.Policy == next.policy {
+		c.saveNew(next, text)
+	}
+	return r, nil
 }
 
 func policyError(name, text string, err error) *Error {
@@ -143,6 +147,7 @@ func (c *Client) attend(name string, ahead time.Duration) {
 	if now := c.clock.now(); h.dueSoon(now, ahead) {
 		_, _ = c.fetching.do(c.ctx, name, noPlace, func() (Result, error) { return c.fetch(name, errand{began: now, renew: true}) })
 	}
+	_ = c.saveDue(name)
 }
 
 func noPlace(context.Context) (func(), error) { return func() {}, nil }

@@ -25,11 +25,13 @@ const (
 // third of its max_age has passed, at the latest daily; enforce policies first,
 // and those used most. It returns ctx's error, or [ErrClosed]. One Run for a
 // Client is enough; without one, Lookup renews what it uses. Renewals begin at
-// most ten a second.
+// most ten a second. From the Store Run takes what was used before the start, as
+// far as memory has room for it, and to the Store it writes again what failed.
 func (c *Client) Run(ctx context.Context) error {
 	if err := c.open(); err != nil {
 		return err
 	}
+	defer c.alsoWalk(ctx)()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	scanned := instant(-shortestNap)
@@ -57,6 +59,7 @@ func (c *Client) Run(ctx context.Context) error {
 		if len(due) > 0 {
 			next = c.clock.now() + shortestNap // some are left, or failed, or come back soon
 		}
+		next = c.saveAll(next)
 		c.runNext.Store(int64(next))
 		timer.Reset(max(next-c.clock.now(), shortestNap))
 	}
@@ -77,9 +80,9 @@ func (c *Client) due() (due []held, next instant) {
 	next = now + longestNap
 	for h := range c.memory.all {
 		switch {
-		case !h.fresh(now):
+		case !h.lives(now):
 			c.bury(h.domain())
-		case h.policy.MaxAge < minRunAge || now-instant(h.minute)*time.Minute > usedLately:
+		case h.policy.MaxAge < minRunAge || c.unused(&h, now):
 		case h.dueSoon(now, runAhead):
 			due = append(due, h)
 		default:
@@ -88,6 +91,11 @@ func (c *Client) due() (due []held, next instant) {
 	}
 	slices.SortFunc(due, func(a, b held) int { return urgency(&a, &b) })
 	return c.fairRound(due), next
+}
+
+// unused: no mail went there for so long that nobody renews it unasked.
+func (c *Client) unused(h *held, now instant) bool {
+	return c.memory.epoch+now-instant(h.minute)*time.Minute > usedLately
 }
 
 // fairRound takes as many of the most urgent as one round is to have, and of each

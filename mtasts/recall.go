@@ -1,0 +1,178 @@
+package mtasts
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/strictmx/strictmx/internal/dnsname"
+)
+
+// reading is what became of the last try to read a domain's entry.
+type reading struct {
+	at  instant
+	err error // nil: memory has what the Store had
+	// apart is a policy that memory had no room for.
+	apart *held
+}
+
+// recall brings into memory what the Store holds of name, unless it was read
+// since the moment given, or could not be read a moment ago. Its error is that of
+// who cannot wait; that the Store could not be read is in the reading.
+func (c *Client) recall(ctx context.Context, name string, since instant) (reading, error) {
+	if c.Store == nil {
+		return reading{}, nil
+	}
+	if r, ok := c.readings.Get(name); ok && (r.at >= since || r.err != nil && c.clock.now() < r.at+readAgain) {
+		return r, nil
+	}
+	return c.recalling.do(ctx, name, noPlace, func() (reading, error) { return c.read(name), nil })
+}
+
+// read is the work of one flight.
+func (c *Client) read(name string) reading {
+	r := reading{at: c.clock.now()}
+	h, err := c.load(c.Store, name)
+	if err != nil {
+		r.err = &storeError{slim(err)}
+		c.readings.Put(name, r)
+		c.trouble("the store cannot be read", name, err)
+		return r
+	}
+	c.readings.Put(name, r)
+	if h != nil && !c.adopt(h, false) && h.fresh(c.clock.now()) {
+		r.apart = h
+	}
+	c.vouch(name)
+	return r
+}
+
+// vouch notes that the Store was read, and holds no more than memory does: so
+// what was learned of name while that could not be said may be said now (R9).
+func (c *Client) vouch(name string) {
+	s := c.change(name)
+	defer s.Unlock()
+	c.absences.Update(name, func(a absence, ok bool) (absence, bool) { return a &^ absenceUnread, ok })
+	c.looks.Update(name, func(l look, ok bool) (look, bool) {
+		l.unread = false
+		return l, ok
+	})
+}
+
+// unread reports whether it is not known what the Store holds of name. Where
+// too much was read meanwhile to remember, it is not.
+func (c *Client) unread(name string) bool {
+	if c.Store == nil {
+		return false
+	}
+	r, ok := c.readings.Get(name)
+	return !ok || r.err != nil
+}
+
+// restore makes a policy of a Store's entry. What cannot be one is removed, or it
+// would be in the way of the next.
+func (c *Client) restore(name string, value []byte) (*held, error) {
+	e, err := decodeEntry(name, string(value))
+	if errors.Is(err, errEntryNewer) {
+		return nil, err
+	}
+	now := c.clock.now()
+	start := c.clock.at(e.start)
+	// Then this clock is wrong, or that was: its age is not known (R6, STS-104).
+	undated := err == nil && (start > now || now-start > maxMaxAge+lapsedFor)
+	if undated {
+		start = now - 1 // before the GET that is due
+	}
+	var h *held
+	if err == nil {
+		h, err = newHeld(name, e.id, e.text, start)
+	}
+	if err != nil || h.policy.MaxAge == 0 {
+		c.trouble("the store held something that is no policy of this domain's; it is removed", name, err)
+		_ = c.erase(name)
+		return nil, nil
+	}
+	h.minute, h.days = c.memory.minute(min(c.clock.at(noon(e.used)), now)), e.days
+	h.kept, h.own = uint16(h.minute/minutesPerDay), c.memory.minute(start)
+	if undated {
+		l := h.lookOf()
+		l.undated = true
+		h.set(l)
+		if err := c.erase(name); err != nil {
+			c.trouble("a policy with an impossible time could not be corrected in the store", name, err)
+		} else {
+			_ = c.save(h, e.text)
+		}
+	}
+	return h, nil
+}
+
+// noon of a day counted from 1970: its middle, which no clock that is set right
+// by a little moves into another day.
+func noon(day int64) time.Time { return time.Unix(day*secondsPerDay+secondsPerDay/2, 0) }
+
+// adopt takes a policy of a Store's into memory, if it is newer than what is there
+// and, where that is fresh, asks for no less (R5, I6). ifRoom: only where it
+// pushes nothing out. It reports whether memory has it, or a newer one.
+func (c *Client) adopt(h *held, ifRoom bool) bool {
+	name := h.domain()
+	s := c.change(name)
+	now := c.clock.now()
+	old := s.policies[name]
+	fresh := old != nil && old.fresh(now)
+	switch {
+	case h.old(now), old != nil && (h.fetched <= old.fetched || !h.lives(now)),
+		fresh && (weakens(old.policy, h.policy) || h.expires() < old.expires()),
+		ifRoom && !c.memory.hasRoom(s, h):
+		s.Unlock()
+		return true
+	}
+	h.hint = h.policy.Mode != ModeEnforce && !fresh
+	if l, ok := c.looks.Get(name); fresh {
+		h.seen(old.lookOf())
+	} else if ok && h.fresh(now) && l.lastTXT > h.checked && h.state == nil {
+		h.seen(l)
+	}
+	if h.fresh(now) {
+		c.absences.Delete(name)
+		c.looks.Delete(name)
+	}
+	c.memory.put(s, h, now)
+	kept := s.policies[name] == h
+	if kept && h.policy.MaxAge >= minRunAge && int64(h.nextGET()) < c.runNext.Load() {
+		c.wakeRun()
+	}
+	c.tell(s.unlock())
+	return kept
+}
+
+// trust puts in force what a Store held and what enforces nothing, now that
+// discovery brought nothing else. Under the shard's lock.
+func (c *Client) trust(h *held, now instant) {
+	if h == nil || !h.hint || !h.lives(now) {
+		return
+	}
+	h.hint = false
+	name := h.domain()
+	if l, ok := c.looks.Get(name); ok {
+		l.unread = false
+		h.set(l)
+	}
+	c.looks.Delete(name)
+	c.absences.Delete(name)
+}
+
+// unreadable is what a caller gets in the place of "no policy".
+func (c *Client) unreadable(name string) error {
+	if r, ok := c.readings.Get(name); ok && r.err != nil {
+		return r.err
+	}
+	return &storeError{errStoreBusy}
+}
+
+// hasRoom reports whether h needs nothing that another policy has. Under the
+// shard's lock.
+func (m *memory) hasRoom(s *shard, h *held) bool {
+	return s.used+h.places() <= m.capacity && m.parents.add(dnsname.Parent(h.domain()), 0)+h.places() <= m.parents.limit &&
+		(h.rank() == protectedRank || h.places() <= m.capacity-s.protected)
+}
