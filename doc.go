@@ -41,12 +41,13 @@
 //
 //   - outbound: one delivery. May I use this host, with which TLS, and what came of it?
 //   - mtasts: the policy of a domain. Finds it, keeps it fresh, judges a host by it.
-//   - tlsrpt: the facts of a session as reports tell them; an Observer gets them.
+//   - tlsrpt: the facts of a session as reports tell them; an Observer gets them. And the reports.
+//   - tlsrpt/collect: counts the sessions and sends the reports, for those who would rather not.
 //   - resolver: DNS with what it really says: TTL, DNSSEC status, and why it failed.
 //   - cache: where knowledge of other domains is kept, within bounds.
 //   - strictmxtest: a mail world on loopback to test against, with faults to order.
 //
 // Each can be used alone. A delivery goes through them in this order: outbound asks mtasts,
 // mtasts asks resolver and the policy host and keeps the answer in cache, and what
-// happened goes to the Observer as a tlsrpt.Event.
+// happened goes to the Observer as a tlsrpt.Event: to a collect.Collector, say.
 package strictmx

@@ -69,6 +69,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"-nonsense"}, "not defined: -nonsense"},
 		{[]string{"-sample", "x.json"}, `-sample shows no files, and "x.json" was given`},
 		{[]string{"-html"}, "flag needs an argument: -html"},
+		{[]string{"main.go", "-html", "page.html"}, `"-html" is no file: flags go before the files`},
 	} {
 		status, out, errs := report(t, nil, c.args...)
 		if status != exitUsage || out != "" || !strings.Contains(errs, c.says) || strings.Count(errs, "\n") != 1 {
@@ -78,6 +79,19 @@ func TestUsage(t *testing.T) {
 	status, out, errs := report(t, nil, "-h")
 	if status != exitDone || errs != "" || !strings.Contains(out, "-html") || !strings.Contains(out, "Exit status:\n   0  every report was read") {
 		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+}
+
+func TestAPageOfWhat(t *testing.T) {
+	terminal, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	var errs bytes.Buffer
+	file := filepath.Join(t.TempDir(), "mine.json.gz")
+	if status := run([]string{"-html", file}, terminal, io.Discard, &errs); status != exitUsage || !strings.Contains(errs.String(), "-html needs reports to show") {
+		t.Errorf("status %d, %s", status, &errs)
 	}
 }
 

@@ -17,7 +17,7 @@ type options struct {
 
 const usage = `Usage:
   report [-html FILE] [FILE or DIRECTORY...]   show TLS reports: JSON, gzipped, or the mails they came in
-  report [-html FILE] -                        the same, one report on standard input
+  report [-html FILE] -                        the same, one report on standard input; without the - if it is piped
   report [-html FILE] -sample                  show a made-up sample
 
 Flags:
@@ -36,7 +36,7 @@ func parse(args []string, stdin io.Reader, out io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("report", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&o.html, "html", "", "write one HTML page to this `file`, or to standard output if it is \"-\"")
+	fs.StringVar(&o.html, "html", "", "write one HTML page to this `file`, replacing an older page, or to standard output if it is \"-\"")
 	fs.BoolVar(&o.sample, "sample", false, "show a made-up sample")
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -52,13 +52,27 @@ func parse(args []string, stdin io.Reader, out io.Writer) (options, error) {
 	switch {
 	case o.sample && len(o.names) > 0:
 		return o, fmt.Errorf("-sample shows no files, and %q was given", o.names[0])
+	case misplacedFlag(o.names) != "":
+		return o, fmt.Errorf("%q is no file: flags go before the files", misplacedFlag(o.names))
 	case o.sample || len(o.names) > 0:
+	case isDevice(stdin) && o.html != "":
+		return o, errors.New("-html needs reports to show, or -sample: report -html page.html REPORT")
 	case isDevice(stdin):
 		o.sample = true // a newcomer at a terminal sees something at once
 	default:
 		o.names = []string{"-"}
 	}
 	return o, nil
+}
+
+// misplacedFlag returns the first name that was meant as a flag.
+func misplacedFlag(names []string) string {
+	for _, name := range names {
+		if _, err := os.Lstat(name); err != nil && len(name) > 1 && name[0] == '-' {
+			return name
+		}
+	}
+	return ""
 }
 
 // isDevice is true for a terminal, and for /dev/null.

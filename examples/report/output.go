@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -13,6 +14,9 @@ import (
 func replaceFile(name string, write func(io.Writer) error) (err error) {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		return writeThrough(name, write) // a pipe or a device is not to be replaced
+	}
+	if err := pageOrNothing(name); err != nil {
+		return fileError(name, err)
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".report-*")
 	if err != nil {
@@ -39,6 +43,26 @@ func replaceFile(name string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), name)
+}
+
+const pageStart = "<!DOCTYPE html>"
+
+// pageOrNothing refuses to replace what is no page, such as the report that
+// somebody meant to have shown.
+func pageOrNothing(name string) error {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	start, err := io.ReadAll(io.LimitReader(f, int64(len(pageStart))))
+	if err == nil && len(start) > 0 && string(start) != pageStart {
+		err = errors.New("there is a file that is no page, and it is left as it is: -html names the page to write")
+	}
+	return err
 }
 
 func writeThrough(name string, write func(io.Writer) error) error {

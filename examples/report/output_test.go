@@ -20,7 +20,7 @@ func TestAPageIsWrittenWholeOrNotAtAll(t *testing.T) {
 			return then
 		})
 	}
-	if err := put("first", nil); err != nil {
+	if err := put(pageStart+"first", nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := modeOfFile(t, name); got != 0o600 {
@@ -32,13 +32,13 @@ func TestAPageIsWrittenWholeOrNotAtAll(t *testing.T) {
 	if err := put("second, half of it", errors.New("no more")); err == nil || !strings.Contains(err.Error(), "page.html: no more") {
 		t.Error(err)
 	}
-	if b, _ := os.ReadFile(name); string(b) != "first" {
+	if b, _ := os.ReadFile(name); string(b) != pageStart+"first" {
 		t.Errorf("a page that failed left %q", b)
 	}
-	if err := put("third", nil); err != nil {
+	if err := put(pageStart+"third", nil); err != nil {
 		t.Fatal(err)
 	}
-	if b, _ := os.ReadFile(name); string(b) != "third" || modeOfFile(t, name) != 0o644 {
+	if b, _ := os.ReadFile(name); string(b) != pageStart+"third" || modeOfFile(t, name) != 0o644 {
 		t.Errorf("%q, mode %v", b, modeOfFile(t, name))
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 1 {
@@ -53,6 +53,25 @@ func modeOfFile(t *testing.T, name string) os.FileMode {
 		t.Fatal(err)
 	}
 	return info.Mode().Perm()
+}
+
+func TestAFileThatIsNoPageIsLeftAsItIs(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "mine.json")
+	for _, was := range []string{`{"organization-name": "mine"}`, "<", "<!doctype"} {
+		if err := os.WriteFile(name, []byte(was), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, _, errs := report(t, nil, "-html", name, "-sample")
+		if b, _ := os.ReadFile(name); status != exitOutput || string(b) != was || !strings.Contains(errs, "left as it is") {
+			t.Errorf("status %d, %q became %q: %s", status, was, b, errs)
+		}
+	}
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errs := report(t, nil, "-html", name, "-sample"); status != exitDone {
+		t.Errorf("an empty file is not replaced: status %d, %s", status, errs)
+	}
 }
 
 func TestWhereNoPageCanBe(t *testing.T) {

@@ -11,7 +11,8 @@
 //
 // A [Collector] counts. It is an Observer: give it to whatever makes events. It
 // keeps its counts in memory, which is bounded against hostile hosts and junk
-// domains, and what finds no room is itself counted.
+// domains, and what finds no room is itself counted. What it holds when the process
+// ends is in no report: a server that restarts often is better off with a Datagram.
 //
 // A [Reporter] sends what was counted, after each UTC day, to every destination
 // that a domain's record names. It posts over HTTPS by itself, and hands mail to
@@ -26,8 +27,13 @@
 //		Resolver:  dns,
 //		Send:      signAndQueue, // func(context.Context, collect.Mail) error
 //	}
-//	go r.Run(ctx) // runs the Collector, too
+//	go func() { log.Print(r.Run(ctx)) }() // at once if a field is wrong; it runs the Collector, too
 //	enforcer := &outbound.Enforcer{Observer: c}
+//
+// On shutdown, end the deliveries, then ctx, wait for Run, and only then close what
+// Send uses. To see a report at once, observe an Event of 36 hours ago and set Jitter
+// to a nanosecond, as the example of Reporter does; package strictmxtest has a
+// ReportHost to post to.
 //
 // A [Datagram] is for those who run the collector daemon that Postfix uses, and
 // leave counting and reports to that:

@@ -52,9 +52,12 @@ type Reporter struct {
 	// method Addr as well, the hosts of https destinations are looked up with it.
 	Resolver tlsrpt.Resolver
 	// Send signs a mail and hands it to a queue. Nil from it means that the mail is
-	// as good as sent, and is not made again. Its ctx ends after a minute, and
-	// with Run's; Send must return then. It is called from up to 16 goroutines.
-	// Nil: nothing is mailed, and Trace.GaveUp hears [ErrNoSend].
+	// as good as sent, and is not made again. An error means: try again, for a day;
+	// where the address is refused for good, call Suppress with m.To first. Its ctx
+	// ends after a minute, and with Run's; Send must return then. That is time for a
+	// queue and not for a delivery: one that is cut short may arrive twice. Send is
+	// called from up to 16 goroutines. Nil: nothing is mailed, and Trace.GaveUp hears
+	// [ErrNoSend].
 	Send func(ctx context.Context, m Mail) error
 	// Transport posts to https destinations. Nil: [NewTransport] of the resolver. Only
 	// RoundTrip is called, so that nothing follows a redirect.
@@ -162,8 +165,9 @@ func (r *Reporter) check() error {
 
 // Run sends reports until ctx ends, and returns ctx's error. It runs the
 // Collector, too. Whatever can never work is an error at once, which says what
-// to fix. When Run has returned nothing of it is left running; it may be called
-// again, and goes on where it was. A second Run at the same time is an error.
+// to fix. When Run has returned nothing of it is left running; in the same process it
+// may be called again, and goes on where it was. A second Run at the same time is an
+// error.
 func (r *Reporter) Run(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err

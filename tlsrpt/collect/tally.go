@@ -11,14 +11,18 @@ import (
 )
 
 // Tally is what was counted for one recipient domain on one UTC day: a report
-// without its frame. It is plain data, a copy, and the caller's own.
+// without its frame, which is tlsrpt.NewReport(submitter, t.Domain, t.Day, t.Policies).
+// It is plain data, a copy, and the caller's own.
 type Tally struct {
 	Day    time.Time `json:"day"` // 00:00 UTC
 	Domain string    `json:"domain"`
 	// RUA is where the domain wanted its reports when its record was looked up;
 	// nil while that is not known.
 	RUA []string `json:"rua,omitempty"`
-	// Connected: a session reached EHLO, so a report is of use to somebody (R17).
+	// Connected: a host answered in a session, so a report is of use to somebody. That
+	// is an event with a HELO or a ReceivingIP, with a policy that is satisfied, or
+	// with a failure that only a host can cause, such as a certificate's. A failure to
+	// fetch the policy is none, nor is a host that the policy does not name.
 	Connected bool  `json:"connected"`
 	Sessions  int64 `json:"sessions"`
 	// Policies has one element for each policy that judged a session, at least one.

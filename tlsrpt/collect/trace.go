@@ -14,7 +14,7 @@ var (
 	ErrStale = errors.New("collect: the day is too far from today to be reported")
 	// ErrNotConnected: nothing to do. No session of the day got an answer from any
 	// host, and whoever answers for a domain that does not exist must not be able
-	// to have mail sent about it (R17c).
+	// to have mail sent about it. [Tally] says what counts as an answer.
 	ErrNotConnected = errors.New("collect: no host of the domain was ever spoken to")
 	// ErrUnwanted: nothing to do. DNS did not answer when the sessions took
 	// place, and now says that the domain wants no reports.
@@ -47,8 +47,8 @@ type Trace struct {
 	GaveUp func(d Delivery, err error)
 	// RecordChanged: the TLS-RPT record that a domain has now names other
 	// destinations, or none, than the one it had when the sessions took place. Those
-	// of both get the report, so that nobody who can forge DNS for a moment can keep it from its
-	// owner (R17).
+	// of both get the report, so that nobody who can forge DNS for a moment can keep
+	// it from its owner.
 	RecordChanged func(domain string, day time.Time, was, now []string)
 }
 
