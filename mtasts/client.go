@@ -64,6 +64,14 @@ type Client struct {
 	// answer. It is this machine's own, and trusted: who can write to it can name
 	// the hosts that mail goes to. Close does not close it.
 	Store cache.Store
+	// Shared is where a fleet keeps what each of its processes fetched, so that the
+	// others need not: it is asked where neither memory nor the Store knows a policy, and
+	// when one is to be renewed. It may be slow, fail and lie as it likes: it fills a
+	// hole with an enforce policy, renews or strengthens, and never weakens what is
+	// known; nobody waits longer than 50 ms for it, and no error comes of it.
+	// But who can write to it can name hosts where nothing is known yet: where
+	// others can, give it as [cache.Sealed]. Nil: none. Close does not close it.
+	Shared cache.Store
 	// Capacity is the number of policies kept in memory; 0: 100,000, which take
 	// about 40 MB, and 100 MB at most. Beside them are kept four times as many
 	// absences, of which a full memory holds about 60 MB, and a quarter as many
@@ -106,6 +114,8 @@ type Client struct {
 	fetching   flights[Result]
 	reads      *workPool
 	writes     *workPool
+	shared     *workPool
+	breaker    breaker // of Shared
 	txtPool    *workPool
 	getPool    *workPool
 	background *workPool
@@ -143,7 +153,7 @@ func (c *Client) start() {
 	c.budgets.Capacity = max(capacity, minPerShard)
 	c.refreshes.Capacity, c.refused.Capacity = c.looks.Capacity, maxRefused
 	c.readings.Capacity, c.unsaved.Capacity = c.looks.Capacity, maxUnsaved
-	c.reads, c.writes = newPool(readPlaces), newPool(writePlaces)
+	c.reads, c.writes, c.shared = newPool(readPlaces), newPool(writePlaces), newPool(sharedPlaces)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.txtPool, c.getPool, c.background = newPool(txtPlaces), newPool(getPlaces), newPool(backgroundPlaces)
 	c.rescan = make(chan struct{}, 1)

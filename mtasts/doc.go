@@ -55,6 +55,10 @@
 // owner was asked, and counts where that fails. What the Store could not write is
 // written later; where it cannot be read, "no policy" becomes [ErrStore].
 //
+// The processes of a fleet may have a Store in common besides, as Shared: what one
+// of them fetched the others use without a fetch of their own. It is trusted less,
+// and its failures cost nobody an answer.
+//
 // # Errors
 //
 // [Client.Lookup] returns a decision, not an error to interpret: what went wrong

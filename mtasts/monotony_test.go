@@ -66,11 +66,14 @@ func TestAStoreNeverWeakensAnAnswer(t *testing.T) {
 	enforced, fromStore, withheld := 0, 0, 0
 	for seed := range uint64(1000) {
 		s := drawScene(rand.New(rand.NewPCG(seed, 0)))
-		play := func(m *memStore) (modes []string) {
+		play := func(m *memStore, shared bool) (modes []string) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
 				c := &Client{Resolver: w, Transport: w}
-				if m != nil {
+				switch {
+				case shared:
+					c.Shared = m
+				case m != nil:
 					c.Store = m
 				}
 				defer c.Close()
@@ -92,6 +95,9 @@ func TestAStoreNeverWeakensAnAnswer(t *testing.T) {
 					if err != nil {
 						got = "error"
 						withheld++
+						if m == nil || shared {
+							t.Errorf("seed %d: %v", seed, err) // R9
+						}
 					}
 					if r.Policy != nil && r.Fetched.Before(last) {
 						t.Errorf("seed %d: back to an older GET", seed) // I5
@@ -111,12 +117,14 @@ func TestAStoreNeverWeakensAnAnswer(t *testing.T) {
 			})
 			return modes
 		}
-		without, with := play(nil), play(newMemStore())
-		for i := range without {
-			if without[i] == string(ModeEnforce) {
-				enforced++
-				if with[i] != string(ModeEnforce) && with[i] != "error" {
-					t.Errorf("seed %d, answer %d: %q without a Store, %q with one that holds %q", seed, i, without, with, s.entry)
+		without := play(nil, false)
+		for _, with := range [][]string{play(newMemStore(), false), play(newMemStore(), true)} {
+			for i := range without {
+				if without[i] == string(ModeEnforce) {
+					enforced++
+					if with[i] != string(ModeEnforce) && with[i] != "error" {
+						t.Errorf("seed %d, answer %d: %q without a Store, %q with one that holds %q", seed, i, without, with, s.entry)
+					}
 				}
 			}
 		}

@@ -2,6 +2,7 @@ package mtasts
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/strictmx/strictmx/internal/dnsname"
@@ -21,6 +22,9 @@ func (c *Client) Forget(ctx context.Context, domain string) error {
 	}
 	if c.Store != nil { // first, or a Lookup finds it there again
 		err = c.erase(name)
+	}
+	if c.Shared != nil {
+		err = errors.Join(err, c.withdraw(name))
 	}
 	s := c.change(name)
 	defer s.Unlock()

@@ -8,6 +8,9 @@ import (
 	"github.com/strictmx/strictmx/internal/dnsname"
 )
 
+// skew is by how much clocks may differ that are right.
+const skew = time.Minute
+
 // reading is what became of the last try to read a domain's entry.
 type reading struct {
 	at  instant
@@ -20,7 +23,7 @@ type reading struct {
 // since the moment given, or could not be read a moment ago. Its error is that of
 // who cannot wait; that the Store could not be read is in the reading.
 func (c *Client) recall(ctx context.Context, name string, since instant) (reading, error) {
-	if c.Store == nil {
+	if c.Store == nil && c.Shared == nil {
 		return reading{}, nil
 	}
 	if r, ok := c.readings.Get(name); ok && (r.at >= since || r.err != nil && c.clock.now() < r.at+readAgain) {
@@ -32,18 +35,25 @@ func (c *Client) recall(ctx context.Context, name string, since instant) (readin
 // read is the work of one flight.
 func (c *Client) read(name string) reading {
 	r := reading{at: c.clock.now()}
-	h, err := c.load(c.Store, name)
+	var h *held
+	var err error
+	if c.Store != nil {
+		h, err = c.load(c.Store, name)
+	}
 	if err != nil {
 		r.err = &storeError{slim(err)}
-		c.readings.Put(name, r)
 		c.trouble("the store cannot be read", name, err)
-		return r
 	}
 	c.readings.Put(name, r)
 	if h != nil && !c.adopt(h, false) && h.fresh(c.clock.now()) {
 		r.apart = h
 	}
-	c.vouch(name)
+	if h, ok := c.snapshot(name); r.apart == nil && !(ok && h.fresh(c.clock.now())) {
+		c.consult(name)
+	}
+	if r.err == nil {
+		c.vouch(name)
+	}
 	return r
 }
 
@@ -69,35 +79,21 @@ func (c *Client) unread(name string) bool {
 	return !ok || r.err != nil
 }
 
-// restore makes a policy of a Store's entry. What cannot be one is removed, or it
-// would be in the way of the next.
+// restore makes a policy of the Store's entry. What cannot be one is removed, or
+// it would be in the way of the next; one with an impossible time is corrected.
 func (c *Client) restore(name string, value []byte) (*held, error) {
-	e, err := decodeEntry(name, string(value))
+	h, e, undated, err := c.decode(name, value)
 	if errors.Is(err, errEntryNewer) {
 		return nil, err
 	}
-	now := c.clock.now()
-	start := c.clock.at(e.start)
-	// Then this clock is wrong, or that was: its age is not known (R6, STS-104).
-	undated := err == nil && (start > now || now-start > maxMaxAge+lapsedFor)
-	if undated {
-		start = now - 1 // before the GET that is due
-	}
-	var h *held
-	if err == nil {
-		h, err = newHeld(name, e.id, e.text, start)
-	}
-	if err != nil || h.policy.MaxAge == 0 {
+	if err != nil {
 		c.trouble("the store held something that is no policy of this domain's; it is removed", name, err)
 		_ = c.erase(name)
 		return nil, nil
 	}
-	h.minute, h.days = c.memory.minute(min(c.clock.at(noon(e.used)), now)), e.days
-	h.kept, h.own = uint16(h.minute/minutesPerDay), c.memory.minute(start)
+	h.minute, h.days = c.memory.minute(min(c.clock.at(noon(e.used)), c.clock.now())), e.days
+	h.kept = uint16(h.minute / minutesPerDay)
 	if undated {
-		l := h.lookOf()
-		l.undated = true
-		h.set(l)
 		if err := c.erase(name); err != nil {
 			c.trouble("a policy with an impossible time could not be corrected in the store", name, err)
 		} else {
@@ -107,28 +103,58 @@ func (c *Client) restore(name string, value []byte) (*held, error) {
 	return h, nil
 }
 
+// decode makes a policy of an entry. Where this clock is wrong, or the one was by
+// which it was fetched, its age is not known: then it is as of now, and a GET is due
+// (R6, STS-104).
+func (c *Client) decode(name string, value []byte) (h *held, e entry, undated bool, err error) {
+	if e, err = decodeEntry(name, string(value)); err != nil {
+		return nil, e, false, err
+	}
+	now := c.clock.now()
+	start := c.clock.at(e.start)
+	undated = start > now+skew || now-start > maxMaxAge+lapsedFor
+	if undated || start > now {
+		start = now - 1 // before the GET that may be due
+	}
+	if h, err = newHeld(name, e.id, e.text, start); err != nil {
+		return nil, e, false, err
+	}
+	if h.policy.MaxAge == 0 { // such a one is not kept (AMB-11)
+		return nil, e, false, errEntryInvalid
+	}
+	h.own = c.memory.minute(start)
+	if undated {
+		l := h.lookOf()
+		l.undated = true
+		h.set(l)
+	}
+	return h, e, undated, nil
+}
+
 // noon of a day counted from 1970: its middle, which no clock that is set right
 // by a little moves into another day.
 func noon(day int64) time.Time { return time.Unix(day*secondsPerDay+secondsPerDay/2, 0) }
 
 // adopt takes a policy of a Store's into memory, if it is newer than what is there
-// and, where that is fresh, asks for no less (R5, I6). ifRoom: only where it
-// pushes nothing out. It reports whether memory has it, or a newer one.
+// and, where that is in force or may be, asks for no less (R5, I6). ifRoom: only where
+// it pushes nothing out. It reports whether memory has it, or a newer one.
 func (c *Client) adopt(h *held, ifRoom bool) bool {
-	name := h.domain()
+	name, known := h.domain(), h.kept
 	s := c.change(name)
 	now := c.clock.now()
 	old := s.policies[name]
 	fresh := old != nil && old.fresh(now)
 	switch {
 	case h.old(now), old != nil && (h.fetched <= old.fetched || !h.lives(now)),
-		fresh && (weakens(old.policy, h.policy) || h.expires() < old.expires()),
+		old != nil && old.lives(now) && (weakens(old.policy, h.policy) || h.expires() < old.expires()),
 		ifRoom && !c.memory.hasRoom(s, h):
 		s.Unlock()
 		return true
 	}
 	h.hint = h.policy.Mode != ModeEnforce && !fresh
+	var was Result
 	if l, ok := c.looks.Get(name); fresh {
+		was = c.result(old, now)
 		h.seen(old.lookOf())
 	} else if ok && h.fresh(now) && l.lastTXT > h.checked && h.state == nil {
 		h.seen(l)
@@ -137,12 +163,18 @@ func (c *Client) adopt(h *held, ifRoom bool) bool {
 		c.absences.Delete(name)
 		c.looks.Delete(name)
 	}
+	if old != nil {
+		h.own = old.own
+	}
 	c.memory.put(s, h, now)
+	h.kept = known
+	r := c.applied(h)
 	kept := s.policies[name] == h
 	if kept && h.policy.MaxAge >= minRunAge && int64(h.nextGET()) < c.runNext.Load() {
 		c.wakeRun()
 	}
 	c.tell(s.unlock())
+	c.announce(was, r, false)
 	return kept
 }
 

@@ -52,7 +52,9 @@ func (c *Client) fetch(name string, e errand) (Result, error) {
 	}
 	var next *held
 	if err == nil {
-		next, err = newHeld(name, l.id, text, start)
+		if next, err = newHeld(name, l.id, text, start); err == nil {
+			next.own = c.memory.minute(start)
+		}
 	}
 	var policy *Policy
 	var failure *Error
@@ -140,6 +142,12 @@ func (c *Client) attend(name string, ahead time.Duration) {
 	}
 	if now := c.clock.now(); now >= h.nextTXT() {
 		_, _ = c.looking.do(c.ctx, name, noPlace, func() (struct{}, error) { return struct{}{}, c.askTXT(name, now) })
+		if h, ok = c.snapshot(name); !ok {
+			return
+		}
+	}
+	if now := c.clock.now(); h.dueSoon(now, ahead) && c.sparesGET(&h, now) {
+		c.consult(name)
 		if h, ok = c.snapshot(name); !ok {
 			return
 		}

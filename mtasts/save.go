@@ -16,14 +16,7 @@ const (
 // kept before (AMB-11). h is the caller's copy.
 func (c *Client) save(h *held, text string) error {
 	name, now := h.domain(), c.clock.now()
-	e := entry{
-		domain: name, id: h.id(), start: c.clock.stamp(h.fetched), text: text,
-		used: c.clock.stamp(instant(h.minute)*time.Minute-c.memory.epoch).Unix() / secondsPerDay, days: h.days,
-	}
-	expires := e.start
-	if h.policy.MaxAge > 0 {
-		expires = e.start.Add(h.policy.MaxAge + lapsedFor)
-	}
+	e, expires := c.entryOf(h, text)
 	_, err := callStore(c, c.writes, name, writeLimit, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, c.Store.PutIfNewer(ctx, entryKey(name), e.encode(), e.version(), expires)
 	})
@@ -42,17 +35,32 @@ func (c *Client) save(h *held, text string) error {
 	return nil
 }
 
+// entryOf is the entry of a policy, and when it expires.
+func (c *Client) entryOf(h *held, text string) (e entry, expires time.Time) {
+	e = entry{
+		domain: h.domain(), id: h.id(), start: c.clock.stamp(h.fetched), text: text,
+		used: c.clock.stamp(instant(h.minute)*time.Minute-c.memory.epoch).Unix() / secondsPerDay, days: h.days,
+	}
+	if h.policy.MaxAge == 0 {
+		return e, e.start
+	}
+	return e, e.start.Add(h.policy.MaxAge + lapsedFor)
+}
+
 // saveNew writes a policy that was just fetched, before anybody gets it: what a
 // caller relied on outlives the process.
 func (c *Client) saveNew(h *held, text string) {
-	if c.Store == nil {
+	if c.Store == nil && c.Shared == nil {
 		return
 	}
 	s := c.memory.shard(h.domain())
 	s.Lock()
 	now := *h
 	s.Unlock()
-	_ = c.save(&now, text)
+	if c.Store != nil {
+		_ = c.save(&now, text)
+	}
+	c.share(&now, text)
 }
 
 // saved reports whether memory may forget a policy without losing it.
