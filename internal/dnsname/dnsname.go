@@ -79,7 +79,8 @@ func isLiteral(name string) bool {
 
 // check looks at every byte of a canonical name once. The last label alone
 // decides whether the name has the shape of an IPv4 address: no top-level
-// domain is a number (RFC 3696, section 2).
+// domain is a number (RFC 3696, section 2), and what reads addresses as C does
+// takes 127.0x1 for one, too.
 func check(name string, limit int) error {
 	label, digits := 0, true
 	for i := 0; i < len(name); i++ {
@@ -101,10 +102,15 @@ func check(name string, limit int) error {
 	switch {
 	case label == 0 || len(name) > limit:
 		return ErrInvalid
-	case digits:
+	case digits, isHex(name[len(name)-label:]):
 		return ErrAddress
 	}
 	return nil
+}
+
+// isHex reports whether a label is a number as C writes it, such as 0x7f.
+func isHex(label string) bool {
+	return strings.HasPrefix(label, "0x") && strings.Trim(label[2:], "0123456789abcdef") == ""
 }
 
 // Lower maps A to Z alone: the case folding of Unicode knows letters outside

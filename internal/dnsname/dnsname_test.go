@@ -40,6 +40,11 @@ func TestHost(t *testing.T) {
 		{"IPv4", "192.0.2.1", "", ErrAddress},                      // SMTP-10
 		{"IPv4 with a trailing dot", "192.0.2.1.", "", ErrAddress}, // STS-117
 		{"full-width digits are IPv4, too", "\uff11.2.3.4", "", ErrAddress},
+		{"IPv4 as C writes it", "127.0X1", "", ErrAddress}, // R22
+		{"IPv4 in one number", "0x7f000001", "", ErrAddress},
+		{"nothing after 0x is a number to some", "127.0x", "", ErrAddress},
+		{"a host that begins like one", "0x7f.example.com", "0x7f.example.com", nil},
+		{"a last label that only begins like one", "mx.0xg", "mx.0xg", nil},
 		{"a literal", "[192.0.2.1]", "", ErrAddress},              // STS-04
 		{"an IPv6 literal", "[IPv6:2001:db8::1]", "", ErrAddress}, // STS-04
 		{"IPv6", "2001:db8::1", "", ErrAddress},
