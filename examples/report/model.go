@@ -15,7 +15,9 @@ import (
 // tally adds reports up. Everything in it is clean already (clean.go).
 type tally struct {
 	reports, duplicates int
+	contradictions      int
 	seen                map[reportKey]bool
+	digests             map[uint64]bool
 	seed                maphash.Seed
 	all                 counts
 	domains             map[string]*domain
@@ -24,9 +26,8 @@ type tally struct {
 	days                map[int]bool
 }
 
-// reportKey tells reports apart. One that comes twice, from two mailboxes or out
-// of two folders, counts once. The day is in it because there are senders that
-// use one report-id for two days.
+// reportKey is how reports name themselves. The day is in it because there are
+// senders that use one report-id for two days.
 type reportKey struct {
 	org, id    string
 	start, end int64
@@ -81,21 +82,25 @@ const undated = -1 << 40
 
 func newTally() *tally {
 	return &tally{
-		seen: make(map[reportKey]bool), seed: maphash.MakeSeed(), domains: make(map[string]*domain),
+		seen: make(map[reportKey]bool), digests: make(map[uint64]bool), seed: maphash.MakeSeed(), domains: make(map[string]*domain),
 		orgs: make(map[string]*org), advice: make(map[string]*todo), days: make(map[int]bool),
 	}
 }
 
-// add counts r, unless it is a duplicate.
+// add counts r, unless it is a duplicate: one that comes twice, from two mailboxes
+// or out of two folders, counts once. It is what a report says that makes it one,
+// and not its name, which whoever wants it overlooked can guess and use first.
 func (t *tally) add(r *tlsrpt.Report) {
 	who := cmp.Or(text(r.Organization), text(r.Contact), "(no name)")
 	key := reportKey{who, r.ID, r.Range.Start.Unix(), r.Range.End.Unix()}
-	if r.ID == "" {
-		key.id = t.digest(r)
-	}
-	if t.seen[key] {
+	digest := t.digest(r)
+	if t.digests[digest] {
 		t.duplicates++
 		return
+	}
+	t.digests[digest] = true
+	if t.seen[key] && r.ID != "" {
+		t.contradictions++
 	}
 	t.seen[key] = true
 	t.reports++
@@ -237,13 +242,13 @@ func dayOf(d tlsrpt.DateRange) int {
 	return dayNumber(time.Unix(d.Start.Unix()+(d.End.Unix()-d.Start.Unix())/2, 0))
 }
 
-// digest stands in for a report-id.
-func (t *tally) digest(r *tlsrpt.Report) string {
-	b, _ := json.Marshal(r) // of a report without an id; an error gives one digest for all such
+// digest is that of all that a report says.
+func (t *tally) digest(r *tlsrpt.Report) uint64 {
+	b, _ := json.Marshal(r) // no field of it can fail
 	var h maphash.Hash
 	h.SetSeed(t.seed)
 	h.Write(b)
-	return string(h.Sum(nil))
+	return h.Sum64()
 }
 
 // entry returns m[k], which it makes if it is not there.

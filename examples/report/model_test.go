@@ -54,6 +54,19 @@ func TestAReportThatComesTwiceCountsOnce(t *testing.T) {
 	}
 }
 
+// Anyone can send a report, and guess the id of the one that is to be overlooked.
+func TestAForgedReportHidesNoOther(t *testing.T) {
+	forged, real := plain("alder", "a.example", 0, 5, 0), plain("alder", "a.example", 0, 3, 900)
+	forged.ID = real.ID
+	r := added(forged, real, forged)
+	if r.Reports != 2 || r.Duplicates != 1 || r.Contradictions != 1 || r.All != (counts{8, 900}) {
+		t.Errorf("%d reports, %d duplicates, %d contradictions, %+v", r.Reports, r.Duplicates, r.Contradictions, r.All)
+	}
+	if !strings.Contains(r.from(), "1 report under the name of another") {
+		t.Error(r.from())
+	}
+}
+
 func TestTheLargestCountsSaturate(t *testing.T) {
 	var reports []*tlsrpt.Report
 	for day := range 1500 {

@@ -13,6 +13,7 @@ import (
 type result struct {
 	Sample              bool // made up by us
 	Reports, Duplicates int
+	Contradictions      int // reports under an id that another has
 	All                 counts
 	Days                []int // sorted
 	Todos               []*todo
@@ -29,7 +30,7 @@ type domainResult struct {
 
 func (t *tally) result() *result {
 	r := &result{
-		Reports: t.reports, Duplicates: t.duplicates, All: t.all,
+		Reports: t.reports, Duplicates: t.duplicates, Contradictions: t.contradictions, All: t.all,
 		Days:  slices.Sorted(maps.Keys(t.days)),
 		Todos: slices.Collect(maps.Values(t.advice)),
 		Orgs:  slices.Collect(maps.Values(t.orgs)),
@@ -91,6 +92,9 @@ func (r *result) from() string {
 	s := plural(r.Reports, "report") + " by " + plural(len(r.Orgs), "organisation")
 	if r.Duplicates > 0 {
 		s += fmt.Sprintf("; %s not counted again", plural(r.Duplicates, "duplicate"))
+	}
+	if r.Contradictions > 0 {
+		s += fmt.Sprintf("; %s under the name of another that says something else", plural(r.Contradictions, "report"))
 	}
 	return s
 }
