@@ -24,7 +24,9 @@ type Submitter struct {
 	// name of the submitter, and must be the one that signs the mails (DKIM).
 	Contact string
 	// Node tells several senders of one organisation apart that report on the
-	// same domains: at most 32 letters and digits. "" is right for the only one.
+	// same domains: at most 32 letters and digits. "" is right for the only one. On
+	// two machines it gives their reports of a day the same report-id with different
+	// counts, and a receiver may drop the second as a copy.
 	Node string
 }
 
