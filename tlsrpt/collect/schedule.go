@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	// settling is how long a day stays open after its end: a session may take 20
-	// minutes and more, and belongs to the day in which it began.
+	// settling is how long a day stays open after its end. A session belongs to the
+	// day in which it was judged, and is observed right then; half an hour leaves
+	// room for an Observer in between that batches, and for clocks that disagree.
 	settling = 30 * time.Minute
 	// defaultJitter spreads the reports of all senders over the first four hours of
 	// the day (RFC 8460, section 4.1).
