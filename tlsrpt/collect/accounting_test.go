@@ -39,7 +39,7 @@ func TestEverySessionIsAccountedFor(t *testing.T) {
 		st.OverflowPolicies == 0 || st.OverflowDetails == 0 {
 		t.Errorf("something never happened: %+v", st)
 	}
-	if st.Bytes > c.Memory || st.Pending > c.Memory/pendingShare {
+	if st.Bytes > c.Memory || st.PendingBytes > c.Memory/pendingShare {
 		t.Errorf("%+v", st) // I15
 	}
 	for _, day := range c.Days() {
@@ -47,7 +47,7 @@ func TestEverySessionIsAccountedFor(t *testing.T) {
 			c.drop(day, domain)
 		}
 	}
-	if st := sum(t, c); st.Bytes != 0 || st.Pending != 0 || st.Domains != 0 || st.Held != 0 {
+	if st := sum(t, c); st.Bytes != 0 || st.PendingBytes != 0 || st.Domains != 0 || st.Held != 0 {
 		t.Errorf("nothing is held, and yet: %+v", st)
 	}
 	for i := range c.budget.parents {
@@ -91,7 +91,7 @@ func TestEverySessionIsAccountedForWhileRunLearns(t *testing.T) {
 		workers.Wait()
 		time.Sleep(time.Hour)
 		stop()
-		if st := sum(t, c); st.Seen != 4*3000 || st.Unwanted == 0 || st.Released == 0 || st.Held == 0 || st.Pending != 0 {
+		if st := sum(t, c); st.Seen != 4*3000 || st.Unwanted == 0 || st.Released == 0 || st.Held == 0 || st.PendingBytes != 0 {
 			t.Errorf("%+v", st)
 		}
 		for _, day := range c.Days() {

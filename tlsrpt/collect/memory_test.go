@@ -44,7 +44,7 @@ func TestJunkDomainsPushNobodyOut(t *testing.T) {
 		c.Observe(session(domain, enforce(domain)))
 	}
 	st := sum(t, c)
-	if st.Pending > c.Memory/pendingShare || st.Pending < c.Memory/pendingShare/2 || st.NoRoom == 0 || st.Bytes != st.Pending {
+	if st.PendingBytes > c.Memory/pendingShare || st.PendingBytes < c.Memory/pendingShare/2 || st.NoRoom == 0 || st.Bytes != st.PendingBytes {
 		t.Errorf("%+v", st)
 	}
 	for i := range 5000 {
@@ -121,7 +121,7 @@ func TestAFullMemoryKeepsWhereReportsGo(t *testing.T) {
 	if !slices.Equal(got, []string{rua}) {
 		t.Errorf("%q", got)
 	}
-	if st := sum(t, c); st.Bytes > c.budget.memory || st.Pending != 0 {
+	if st := sum(t, c); st.Bytes > c.budget.memory || st.PendingBytes != 0 {
 		t.Errorf("%+v", st)
 	}
 

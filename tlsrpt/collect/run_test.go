@@ -71,12 +71,12 @@ func TestADomainWithoutRecordTakesNoRoom(t *testing.T) {
 			c.Observe(now("absent.example"))
 			c.Observe(now("wants.example"))
 		}
-		if st := sum(t, c); st.Held != 200 || st.Pending == 0 {
+		if st := sum(t, c); st.Held != 200 || st.PendingBytes == 0 {
 			t.Errorf("before DNS has answered: %+v", st)
 		}
 		time.Sleep(2 * time.Second)
 		st := sum(t, c)
-		if st.Held != 100 || st.Unwanted != 100 || st.Domains != 1 || st.Pending != 0 || st.Bytes <= 0 {
+		if st.Held != 100 || st.Unwanted != 100 || st.Domains != 1 || st.PendingBytes != 0 || st.Bytes <= 0 {
 			t.Errorf("%+v", st)
 		}
 		for tally := range c.Tallies(time.Now()) {
@@ -117,7 +117,7 @@ func TestWhenDNSDoesNotAnswerNothingIsLost(t *testing.T) {
 			c.Observe(now("example.com"))
 			time.Sleep(2 * time.Minute)
 		}
-		if st := sum(t, c); st.Held != 10 || st.Pending == 0 {
+		if st := sum(t, c); st.Held != 10 || st.PendingBytes == 0 {
 			t.Errorf("%+v", st)
 		}
 		repaired.Store(true)
@@ -179,7 +179,7 @@ func TestRunEndsAndGoesOn(t *testing.T) {
 		}
 		stop = run(t, c)
 		time.Sleep(time.Minute)
-		if st := sum(t, c); st.Held != domains || st.Pending != 0 || asked.Load() != domains {
+		if st := sum(t, c); st.Held != domains || st.PendingBytes != 0 || asked.Load() != domains {
 			t.Errorf("%+v after %d lookups", st, asked.Load())
 		}
 		stop()
@@ -199,7 +199,7 @@ func TestManyDomainsOfOneParentAreAllLookedUp(t *testing.T) {
 			c.Observe(now(fmt.Sprintf("customer%d.hoster.example", i)))
 		}
 		time.Sleep(time.Minute)
-		if st := sum(t, c); st.Held != 1000 || st.Pending != 0 {
+		if st := sum(t, c); st.Held != 1000 || st.PendingBytes != 0 {
 			t.Errorf("%+v", st)
 		}
 	})
@@ -231,7 +231,7 @@ func TestTheRecordOfTheDayBeforeStandsIn(t *testing.T) {
 		for _, domain := range domains {
 			c.Observe(now(domain))
 		}
-		if st := sum(t, c); st.Held != 6 || st.Pending != 0 {
+		if st := sum(t, c); st.Held != 6 || st.PendingBytes != 0 {
 			t.Errorf("%+v", st)
 		}
 		for tally := range c.Tallies(time.Now()) {

@@ -21,9 +21,9 @@ type Stats struct {
 	OverflowPolicies uint64
 	OverflowDetails  uint64
 
-	Domains int   // tallies held
-	Bytes   int64 // of memory held, about
-	Pending int64 // of those bytes, for domains whose record is not known yet
+	Domains      int   // tallies held
+	Bytes        int64 // of memory held, about
+	PendingBytes int64 // the part of Bytes that is for domains whose record is not known yet
 }
 
 // counts is the part of Stats that is counted, in each shard. Under its lock the
@@ -36,7 +36,7 @@ type counts struct {
 // Stats returns the counts so far.
 func (c *Collector) Stats() Stats {
 	c.open()
-	st := Stats{Bytes: c.budget.all.Load(), Pending: c.budget.pending.Load()}
+	st := Stats{Bytes: c.budget.all.Load(), PendingBytes: c.budget.pending.Load()}
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
