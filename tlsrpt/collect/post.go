@@ -74,7 +74,7 @@ func once(ctx context.Context, transport http.RoundTripper, u *url.URL, body []b
 	}
 	// The body is the media type's own compression, not HTTP's: there is no
 	// Content-Encoding (RFC 8460, section 5.4).
-	req.Header.Set("Content-Type", "application/tlsrpt+gzip")
+	req.Header.Set("Content-Type", tlsrpt.MediaType)
 	req.Header.Set("User-Agent", "strictmx")
 	resp, err := transport.RoundTrip(req)
 	if err != nil {

@@ -3,7 +3,6 @@ package collect
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -162,14 +161,13 @@ func (f found) next(rua []string, err error, now time.Duration, ok bool) found {
 	return f
 }
 
-// ask is one lookup. The resolver is the caller's, and its panic an error (R20).
+// ask is one lookup. The resolver is the caller's.
 func (r *records) ask(ctx context.Context, domain string) (rec tlsrpt.Record, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("collect: panic in a Resolver: %T", v)
-		}
-	}()
-	return tlsrpt.Lookup(ctx, r.resolver, domain)
+	err = protect("the Resolver", func() (err error) {
+		rec, err = tlsrpt.Lookup(ctx, r.resolver, domain)
+		return err
+	})
+	return rec, err
 }
 
 func (r *records) land(domain, parent string, over chan struct{}) {

@@ -205,7 +205,7 @@ func TestRecordsBoundLookups(t *testing.T) {
 func TestRecordsSurviveAPanic(t *testing.T) { // R20
 	r := &records{resolver: txtFunc(func(context.Context, string) ([]string, error) { panic("hostile\x1b[31m") })}
 	_, err := r.lookup(t.Context(), "x.test")
-	if err == nil || !strings.Contains(err.Error(), "panic in a Resolver: string") {
+	if err == nil || !strings.Contains(err.Error(), "panic in the Resolver: string") {
 		t.Errorf("got %v", err)
 	}
 	if f, ok := r.known("x.test"); !ok || !f.silent {

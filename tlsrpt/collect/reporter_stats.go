@@ -2,7 +2,6 @@ package collect
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -56,17 +55,6 @@ func (r *Reporter) Stats() ReporterStats {
 	r.jobs.mu.Lock()
 	defer r.jobs.mu.Unlock()
 	return r.jobs.stats
-}
-
-// protect turns a panic, of something that the caller plugged in, into an
-// error (R20).
-func protect(what string, f func() error) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = fmt.Errorf("collect: panic in %s", what)
-		}
-	}()
-	return f()
 }
 
 // limiter lets through a burst of 20 and then one a second, so that whoever
