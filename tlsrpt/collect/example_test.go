@@ -13,9 +13,10 @@ func ExampleCollector() {
 
 	policy := &tlsrpt.Policy{Type: tlsrpt.STS, Domain: "example.com", Strings: []string{"version: STSv1", "mode: enforce"}}
 	expired := tlsrpt.Failure{Type: tlsrpt.CertificateExpired}
+	now := time.Now() // once: the three are to be sessions of one day
 	for _, failures := range [][]tlsrpt.Failure{nil, nil, {expired}} {
 		c.Observe(tlsrpt.Event{
-			Time: time.Now(), Domain: "example.com", MXHost: "mx.example.com",
+			Time: now, Domain: "example.com", MXHost: "mx.example.com",
 			Outcomes: []tlsrpt.Outcome{{Policy: policy, Failures: failures}},
 		})
 	}

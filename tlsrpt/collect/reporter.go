@@ -194,8 +194,8 @@ func (r *Reporter) Run(ctx context.Context) error {
 	return context.Cause(own)
 }
 
-// Suppress keeps mail from an address for 30 days: call it when a report
-// bounced. The last 10,000 addresses are remembered, while the process lasts.
+// Suppress keeps mail from an address for 30 days: call it when your queue gives up
+// on a report, as no bounce comes to a null sender. The last 10,000 addresses are remembered, while the process lasts.
 func (r *Reporter) Suppress(address string) {
 	r.once.Do(r.start)
 	r.suppressed.Put(mailboxKey(address), r.clock.mono()+suppressFor)
