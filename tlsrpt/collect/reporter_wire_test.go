@@ -56,7 +56,7 @@ func TestReportsThatStrangersCanRead(t *testing.T) {
 		mailed <- m
 		return nil
 	}}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()
@@ -106,7 +106,7 @@ func TestReporterReachesPublicAddressesAlone(t *testing.T) {
 	r := &Reporter{Collector: c, Submitter: us, Resolver: dns, Jitter: 1, Unverified: true, Trace: &Trace{
 		Failed: func(_ Delivery, err error, _ time.Time) { failed <- err },
 	}}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()
