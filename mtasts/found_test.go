@@ -126,3 +126,38 @@ func TestAnIDSeenDuringAGETIsFetched(t *testing.T) {
 type roundTripFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// R8: what a Store holds of a domain is no reason to ask for its record more
+// often, be it by Lookup or by Run.
+func TestAHintKeepsTheDistanceOfIDChecks(t *testing.T) {
+	stored(t, func(t *testing.T, w *world, m *memStore, start func() *Client) {
+		m.keep("example.com", "1", text(ModeTesting, 7*day, "mx.example.com"), time.Now())
+		time.Sleep(time.Minute)
+		w.publish("example.com", "1", "")
+		w.set("example.com", func(d *domain) { d.ttl, d.httpErr = 5*time.Minute, errDown })
+		c := start()
+		c.Stats() // its time begins
+		time.Sleep(time.Second)
+		for range 60 {
+			wantMode(t, lookup(t, c, "example.com"), ModeTesting)
+			time.Sleep(5 * time.Second)
+		}
+		w.want(t, "example.com", 1, 1)
+	})
+	stored(t, func(t *testing.T, w *world, m *memStore, start func() *Client) {
+		m.keep("example.com", "1", text(ModeTesting, 7*day, "mx.example.com"), time.Now())
+		time.Sleep(2 * day)
+		w.publish("example.com", "1", "")
+		c := start()
+		c.Transport = panicking{} // leaves nothing behind that would put the hint in force
+		go c.Run(t.Context())
+		time.Sleep(time.Hour)
+		if asked, _ := w.counts("example.com"); asked > 61 || asked < 10 {
+			t.Errorf("%d queries in an hour", asked)
+		}
+	})
+}
+
+type panicking struct{}
+
+func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("oops") }

@@ -188,6 +188,9 @@ func (c *Client) trust(h *held, now instant) {
 	name := h.domain()
 	if l, ok := c.looks.Get(name); ok {
 		l.unread = false
+		if l.lastTXT != 0 {
+			h.checked, h.ttl = l.lastTXT, uint16(clampTTL(l.nextTXT-l.lastTXT, minTXT, maxTXT)/time.Second)
+		}
 		h.set(l)
 	}
 	c.looks.Delete(name)

@@ -140,7 +140,12 @@ func (c *Client) attend(name string, ahead time.Duration) {
 	if !ok {
 		return
 	}
-	if now := c.clock.now(); now >= h.nextTXT() {
+	next := h.nextTXT()
+	if h.hint { // what was seen of its domain is beside it
+		l, _ := c.lookFor(name)
+		next = l.nextTXT
+	}
+	if now := c.clock.now(); now >= next {
 		_, _ = c.looking.do(c.ctx, name, noPlace, func() (struct{}, error) { return struct{}{}, c.askTXT(name, now) })
 		if h, ok = c.snapshot(name); !ok {
 			return

@@ -101,7 +101,7 @@ func (o *oracle) judge(q question, r mtasts.Result, err error) {
 
 // used counts the days on which a policy was used.
 func (o *oracle) used(q question, h *history, covered bool) {
-	switch day := int((q.at - o.started) / day); {
+	switch day := int(q.at / day); {
 	case !covered:
 		h.days, h.day = 0, -1
 	case !q.refresh && day != h.day:

@@ -54,6 +54,7 @@ type oracle struct {
 	domains    map[string]*history
 	handed     map[*mtasts.Policy]string // values handed out, as they were
 	expected   map[time.Duration]bool    // by the start of a GET: Changed must fire, and whether it says weaker
+	hinted     bool                      // the last GET replaced a hint, which may have been in force
 	told       []tlsrpt.Event
 	stats      stats
 }
@@ -177,7 +178,16 @@ func (h *history) known() *get {
 // sure reports whether what is known cannot have been pushed out of memory.
 func (o *oracle) sure(h *history) bool {
 	k := h.known()
+	if o.hint(k) {
+		return false
+	}
 	return k != nil && (!o.s.small || k.end > o.flooded || o.protected(h))
+}
+
+// hint: it was kept over a restart and enforces nothing, so that it waits for its
+// owner's word.
+func (o *oracle) hint(k *get) bool {
+	return k != nil && k.generation != o.generation && k.facts.mode != mtasts.ModeEnforce
 }
 
 // protected: an enforce policy used on two days is not evicted for junk (I16).
@@ -213,7 +223,7 @@ func (o *oracle) restless() {
 	}
 }
 
-// restarted begins a new Client, which knows nothing.
+// restarted begins a new Client, which knows nothing but what its Store holds.
 func (o *oracle) restarted() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -222,8 +232,15 @@ func (o *oracle) restarted() {
 	}
 	o.generation++
 	o.started = o.now()
+	old := o.domains[victim]
 	o.domains = make(map[string]*history)
 	clear(o.expected)
+	if h := o.history(victim); o.s.stored && old != nil {
+		h.gets, h.judged, h.lookedUp, h.ended = old.gets, old.judged, old.lookedUp, old.ended
+		if k := h.known(); k != nil && k.facts.maxAge == 0 { // that is not kept (AMB-11)
+			h.gets = nil
+		}
+	}
 }
 
 // forget is what Forget does: the budget stays, and what is on its way.

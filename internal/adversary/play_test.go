@@ -20,6 +20,7 @@ type player struct {
 	stop   context.CancelFunc
 	crowd  sync.WaitGroup
 	floods int
+	store  *store
 	sender *sender
 }
 
@@ -53,6 +54,12 @@ func (p *player) start() {
 	}}
 	if p.s.small {
 		p.c.Capacity = 24
+	}
+	if p.s.stored {
+		if p.store == nil {
+			p.store = newStore()
+		}
+		p.c.Store = p.store
 	}
 	p.w.restarted()
 	p.c.Stats() // its time begins now
@@ -110,6 +117,7 @@ func (p *player) move(m move) {
 	case moveRestart:
 		p.crowdOf(d, 3, m.every)
 		time.Sleep(m.every)
+		synctest.Wait() // what was fetched by now is kept
 		p.w.restarted()
 		p.close()
 		p.crowd.Wait()
@@ -225,7 +233,7 @@ func (o *oracle) until(m moment) time.Duration {
 	case momentSilenceEnd:
 		at = h.silentAt + 15*time.Second
 	case momentMidnight:
-		at = o.started + ((now-o.started)/day+1)*day
+		at = (now/day + 1) * day // the bubble begins at one
 	}
 	return at - now
 }

@@ -15,6 +15,7 @@ type schedule struct {
 	signed   bool // the domain is signed: nobody can forge its denial
 	small    bool // the Client has little memory
 	run      bool // the Client's Run runs
+	stored   bool // the Client has a Store, which survives restarts
 	mx2      chain
 	mx2NoTLS bool
 	moves    []move
@@ -36,7 +37,7 @@ const (
 	moveCrowd                   // n at a time
 	moveRefresh
 	moveForget
-	moveRestart // in mid-flight; memory is lost
+	moveRestart // in mid-flight; memory is lost, and a Store is not
 	moveWindow  // the attacker comes
 	moveLeave   // and goes
 	moveChange  // the owner publishes something else
@@ -116,6 +117,7 @@ func newSchedule(l layer, seed uint64) *schedule {
 		signed: d.chance(20), small: d.chance(12), run: d.chance(75),
 		mx2: pick(d, chainGood, chainGood, chainExpired, chainMisnamed), mx2NoTLS: d.chance(15),
 	}
+	s.stored = newDice(seed, uint64(l)|1<<33).chance(50)
 	if d.chance(85) { // something is known when the attacker comes
 		s.add(d, move{kind: moveDeliver, n: 1 + d.IntN(3), every: time.Second})
 	}
