@@ -9,8 +9,8 @@ import (
 
 const (
 	perHostAtOnce = 4 // of the POSTs being made
-	// A host that failed so often in a row is left alone for a minute, and for
-	// twice as long each time it fails again.
+	// A host that gave no answer so often in a row is left alone for a minute, and
+	// for twice as long each time it fails again.
 	patienceWithHost = 3
 	firstHold        = time.Minute
 	longestHold      = 30 * time.Minute
@@ -32,11 +32,11 @@ type hostState struct {
 }
 
 // enter takes one of a host's places, or says how long to stay away, and whether
-// because it failed.
-func (h *hosts) enter(host string, now instant) (wait time.Duration, held bool) {
+// because it failed. That is no reason where it is the last chance.
+func (h *hosts) enter(host string, now instant, last bool) (wait time.Duration, held bool) {
 	h.states.Update(host, func(s hostState, _ bool) (hostState, bool) {
 		switch {
-		case s.heldUntil > now:
+		case s.heldUntil > now && !last:
 			wait, held = s.heldUntil-now, true
 		case s.busy >= perHostAtOnce:
 			wait = busyWait

@@ -9,18 +9,18 @@ import (
 func TestAHostGetsItsShareOfThePlaces(t *testing.T) {
 	var h hosts
 	for range perHostAtOnce {
-		if wait, _ := h.enter("slow.test", 0); wait != 0 {
+		if wait, _ := h.enter("slow.test", 0, false); wait != 0 {
 			t.Fatalf("a host with a free place: wait %v", wait)
 		}
 	}
-	if wait, held := h.enter("slow.test", 0); wait != busyWait || held {
+	if wait, held := h.enter("slow.test", 0, false); wait != busyWait || held {
 		t.Errorf("a fifth at once: wait %v, held %v", wait, held)
 	}
-	if wait, _ := h.enter("other.test", 0); wait != 0 {
+	if wait, _ := h.enter("other.test", 0, false); wait != 0 {
 		t.Errorf("another host: wait %v", wait)
 	}
 	h.leave("slow.test", 0, true)
-	if wait, _ := h.enter("slow.test", 0); wait != 0 {
+	if wait, _ := h.enter("slow.test", 0, false); wait != 0 {
 		t.Errorf("after one left: wait %v", wait)
 	}
 }
@@ -30,11 +30,11 @@ func TestAHostThatFailsIsLeftAlone(t *testing.T) {
 	now := instant(0)
 	fail := func() time.Duration {
 		t.Helper()
-		if wait, _ := h.enter("down.test", now); wait != 0 {
+		if wait, _ := h.enter("down.test", now, false); wait != 0 {
 			t.Fatalf("at %v: wait %v", now, wait)
 		}
 		h.leave("down.test", now, false)
-		wait, held := h.enter("down.test", now)
+		wait, held := h.enter("down.test", now, false)
 		if wait == 0 {
 			h.leave("down.test", now, true) // takes the place back, and the failures
 			return 0
@@ -44,9 +44,9 @@ func TestAHostThatFailsIsLeftAlone(t *testing.T) {
 		}
 		return wait
 	}
-	h.enter("down.test", 0)
+	h.enter("down.test", 0, false)
 	h.leave("down.test", 0, false)
-	h.enter("down.test", 0)
+	h.enter("down.test", 0, false)
 	h.leave("down.test", 0, false)
 	for _, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
 		want *= time.Minute
@@ -55,7 +55,9 @@ func TestAHostThatFailsIsLeftAlone(t *testing.T) {
 		}
 		now += want
 	}
-	h.enter("down.test", now)
+	if wait, _ := h.enter("down.test", now-1, true); wait != 0 {
+		t.Errorf("whose last chance it is waits for %v", wait)
+	}
 	h.leave("down.test", now, true)
 	if wait := fail(); wait != 0 {
 		t.Errorf("one failure after a success: held for %v", wait)
@@ -68,14 +70,14 @@ func TestHostsAreBounded(t *testing.T) {
 	h.states.Capacity = 100
 	for i := range 10_000 {
 		host := fmt.Sprintf("host%d.test", i)
-		h.enter(host, 0)
+		h.enter(host, 0, false)
 		h.leave(host, 0, false)
 	}
 	if n := h.states.Len(); n > 100 {
 		t.Errorf("%d hosts are remembered", n)
 	}
 	h.leave("host0.test", 0, false) // forgotten meanwhile
-	if wait, _ := h.enter("host0.test", 0); wait != 0 {
+	if wait, _ := h.enter("host0.test", 0, false); wait != 0 {
 		t.Errorf("wait %v for a host with one failure", wait)
 	}
 }

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -174,7 +175,7 @@ func TestSuppress(t *testing.T) {
 func TestSuppressBetweenAttempts(t *testing.T) {
 	bubble(t, func(t *testing.T, d *desk) {
 		d.publish("a.test", "mailto:tls@a.test")
-		d.mailing = ErrHeldBack // any
+		d.mailing = errors.New("queue is full")
 		d.sessions(3, "a.test")
 		defer d.run()()
 		until("2000-01-02T06:00:00Z")

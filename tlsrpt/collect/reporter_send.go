@@ -3,7 +3,6 @@ package collect
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/strictmx/strictmx/tlsrpt"
@@ -77,17 +76,17 @@ func (r *Reporter) mail(ctx context.Context, t *task, g *target, b *built) error
 }
 
 // enter takes a place at the host of an https destination. If there is none, the
-// destination waits; it is given up only where the host failed until the end.
+// destination waits. At its limit it does not wait for a host that failed: a
+// destination that was never tried has its one attempt then, and the failures of
+// others end nobody's report (R17).
 func (r *Reporter) enter(t *task, tally *Tally, g *target) bool {
 	now := r.clock.mono()
-	wait, held := r.hosts.enter(g.host, now)
+	last := now >= t.limit && g.tries == 0
+	wait, held := r.hosts.enter(g.host, now, last)
 	switch {
 	case wait == 0:
 		return true
 	case held && now >= t.limit:
-		if g.err == nil {
-			g.err = ErrHeldBack
-		}
 		r.close(t, tally, g, g.err)
 	case held:
 		g.due = min(now+wait+r.jobs.chance(wait/2), max(t.limit, now+1))
@@ -137,11 +136,12 @@ func (r *Reporter) close(t *task, tally *Tally, g *target, why error) {
 	r.gaveUp(delivery(t, tally, g), why)
 }
 
-// isUp reports whether a host is well: it took the report, or refused it as a
-// matter of its own.
+// isUp reports whether a host is well: it gave an answer, of any kind. A 503 may
+// be the answer to one path alone, and whoever publishes a record chooses the path:
+// it must not keep the reports of others from a host that takes them.
 func isUp(err error) bool {
 	e, ok := errors.AsType[*PostError](err)
-	return err == nil || ok && e.Status >= 100 && e.Status < 500 && e.Status != http.StatusTooManyRequests
+	return err == nil || ok && e.Status != 0
 }
 
 func delivery(t *task, tally *Tally, g *target) Delivery {

@@ -27,9 +27,6 @@ var (
 	ErrOverCap = errors.New("collect: the destination has had its reports of the day")
 	// ErrNoSend: set [Reporter.Send] to have reports mailed.
 	ErrNoSend = errors.New("collect: there is no Send func to mail the report with")
-	// ErrHeldBack: nothing to do. The host failed again and again, and is left alone
-	// for a while.
-	ErrHeldBack = errors.New("collect: the host is left alone for a while, as it failed too often")
 )
 
 // Trace is a set of hooks, for metrics and logs of the caller's own. Any may be
