@@ -48,15 +48,21 @@ type Reporter struct {
 	Collector *Collector
 	// Submitter says who reports.
 	Submitter tlsrpt.Submitter
-	// Resolver looks up the records. Nil: a zero [resolver.Client]. If it has the
-	// method Addr as well, the hosts of https destinations are looked up with it.
+	// Resolver looks up the records. Nil: that of the Collector, or a zero
+	// [resolver.Client] if it has none. (The Collector does not ask this one: if its own
+	// is nil, it has a Client to itself.) If it has the method Addr as well, the hosts of
+	// https destinations are looked up with it.
 	Resolver tlsrpt.Resolver
 	// Send signs a mail and hands it to a queue. Nil from it means that the mail is
-	// as good as sent, and is not made again. An error means: try again, for a day;
-	// where the address is refused for good, call Suppress with m.To first. Its ctx
-	// ends after a minute, and with Run's; Send must return then. That is time for a
-	// queue and not for a delivery: one that is cut short may arrive twice. Send is
-	// called from up to 16 goroutines. Nil: nothing is mailed, and Trace.GaveUp hears
+	// as good as sent, and is not made again. An error means: try again, for a day. One
+	// that is permanent ends it at once: it has, or wraps an error that has, a method
+	// Temporary() bool that returns false, as the errors of package outbound do. (Those
+	// of package net do not count: a queue that is down comes back.) Suppress is for
+	// addresses that turn out to be bad later.
+	//
+	// Its ctx ends after a minute, and with Run's; Send must return then. That is time
+	// for a queue and not for a delivery: one that is cut short may arrive twice. Send
+	// is called from up to 16 goroutines. Nil: nothing is mailed, and Trace.GaveUp hears
 	// [ErrNoSend].
 	Send func(ctx context.Context, m Mail) error
 	// Transport posts to https destinations. Nil: [NewTransport] of the resolver. Only
@@ -120,6 +126,9 @@ func (r *Reporter) start() {
 	r.resolver, r.logger = r.Resolver, r.Logger
 	if r.clock == nil {
 		r.clock = newClock()
+	}
+	if r.resolver == nil && r.Collector != nil {
+		r.resolver = r.Collector.Resolver
 	}
 	if r.resolver == nil {
 		r.resolver = &resolver.Client{}

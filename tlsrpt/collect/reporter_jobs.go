@@ -12,7 +12,7 @@ import (
 // done, and when. It is the one place where that changes.
 type jobs struct {
 	mu    sync.Mutex
-	days  map[time.Time]*sealedDay // every day that was ever sealed, so that none is twice
+	days  map[time.Time]*sealedDay // those that were sealed, so that none is twice
 	queue taskQueue                // the tasks that nobody works on
 	stats ReporterStats
 	rnd   *rand.Rand
@@ -58,6 +58,7 @@ func (j *jobs) seal(day time.Time, domains []string, now instant, within time.Du
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	d := &sealedDay{start: day, left: len(domains), mailboxes: make(map[string]int), hosts: make(map[string]int)}
+	j.prune()
 	j.days[day] = d
 	j.queue = slices.Grow(j.queue, len(domains))
 	for _, domain := range domains {
@@ -66,6 +67,23 @@ func (j *jobs) seal(day time.Time, domains []string, now instant, within time.Du
 	}
 	pq.Init(&j.queue)
 	j.stats.Pending += uint64(len(domains))
+}
+
+// prune makes room for one more day. It forgets as many as the Collector does,
+// the oldest of those that are done with. j is locked.
+func (j *jobs) prune() {
+	for len(j.days) >= maxSealedDays {
+		var oldest *sealedDay
+		for _, d := range j.days {
+			if d.left == 0 && (oldest == nil || d.start.Before(oldest.start)) {
+				oldest = d
+			}
+		}
+		if oldest == nil {
+			return
+		}
+		delete(j.days, oldest.start)
+	}
 }
 
 func (j *jobs) isSealed(day time.Time) bool {

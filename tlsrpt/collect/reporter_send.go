@@ -121,7 +121,7 @@ func (r *Reporter) attempted(ctx context.Context, t *task, tally *Tally, g *targ
 	}
 	now := r.clock.mono()
 	next, ok := r.jobs.retry(g.tries, now, t.limit)
-	if !ok {
+	if !ok || g.mailbox != "" && isPermanent(err) {
 		g.done = true
 		r.gaveUp(d, err)
 		return
@@ -134,6 +134,18 @@ func (r *Reporter) attempted(ctx context.Context, t *task, tally *Tally, g *targ
 func (r *Reporter) close(t *task, tally *Tally, g *target, why error) {
 	g.done, g.err = true, why
 	r.gaveUp(delivery(t, tally, g), why)
+}
+
+// isPermanent reports whether an error of Send says that there is no use in another
+// try. Those of package net and of the system have a Temporary method, too, which is
+// false for most: it means another thing, and comes with a Timeout method.
+func isPermanent(err error) bool {
+	var e interface{ Temporary() bool }
+	if !errors.As(err, &e) {
+		return false
+	}
+	_, system := e.(interface{ Timeout() bool })
+	return !system && !e.Temporary()
 }
 
 // isUp reports whether a host is well: it gave an answer, of any kind. A 503 may
@@ -168,7 +180,11 @@ func (r *Reporter) failed(d Delivery, err error, wait time.Duration) {
 }
 
 func (r *Reporter) gaveUp(d Delivery, why error) {
-	r.warn("report given up", "domain", d.Domain, "day", d.Day.Format(time.DateOnly), "rua", d.RUA, "error", why)
+	log := r.warn
+	if why == ErrNotConnected || why == ErrUnwanted { // as it should be: nothing to do
+		log = r.logger.Debug
+	}
+	log("report given up", "domain", d.Domain, "day", d.Day.Format(time.DateOnly), "rua", d.RUA, "error", why)
 	if r.trace.GaveUp != nil {
 		r.hook(func() { r.trace.GaveUp(d, why) })
 	}

@@ -15,7 +15,8 @@ type ReporterStats struct {
 	Pending uint64
 	// Delivered: accepted by one destination at least (RFC 8460, section 3).
 	Delivered Count
-	// GivenUp: accepted by none within 24 hours; or DNS never said where to.
+	// GivenUp: accepted by none within 24 hours, or refused for good; or DNS never
+	// said where to.
 	GivenUp Count
 	// The rest were given up for a reason of their own; see the error of the same
 	// name. Where several destinations had several, GivenUp comes first.
