@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,8 +39,8 @@ type Datagram struct {
 	// 4096.
 	Queue int
 	// Timeout bounds how long one datagram waits for a daemon that is busy, or
-	// that is being restarted. The next ones wait in the queue meanwhile. If zero,
-	// 20 ms.
+	// that is being restarted; it is tried twice in any case. The next ones wait in
+	// the queue meanwhile. If zero, 20 ms.
 	Timeout time.Duration
 	// MaskSendingIP leaves the address that a session came from out (RFC 8460,
 	// section 8).
@@ -50,13 +49,15 @@ type Datagram struct {
 	Logger *slog.Logger
 
 	once    sync.Once
+	timeout time.Duration
+	logger  *slog.Logger
 	records records
 	queue   chan observed
 	running atomic.Bool
 	seen    atomic.Uint64
 	waiting atomic.Int64
 	fates   [numFates]atomic.Uint64
-	socket  func() (net.PacketConn, error) // for tests; nil: a real one
+	connect func() (outbox, error) // tests put their own here before the first use
 }
 
 // DatagramStats says what became of every session observed:
@@ -100,19 +101,20 @@ const (
 
 func (d *Datagram) open() {
 	d.once.Do(func() {
-		if d.Queue <= 0 {
-			d.Queue = defaultQueue
+		room := d.Queue
+		if room <= 0 {
+			room = defaultQueue
 		}
-		if d.Timeout <= 0 {
-			d.Timeout = defaultTimeout
+		d.queue = make(chan observed, room)
+		if d.timeout = d.Timeout; d.timeout <= 0 {
+			d.timeout = defaultTimeout
 		}
-		if d.Logger == nil {
-			d.Logger = slog.New(slog.DiscardHandler)
+		if d.logger = d.Logger; d.logger == nil {
+			d.logger = slog.New(slog.DiscardHandler)
 		}
-		if d.socket == nil {
-			d.socket = d.openSocket
+		if d.connect == nil {
+			d.connect = d.openSocket
 		}
-		d.queue = make(chan observed, d.Queue)
 		d.records.resolver = d.Resolver
 		d.records.open()
 	})
@@ -160,12 +162,12 @@ func (d *Datagram) Run(ctx context.Context) error {
 		return errors.New("collect: this Datagram has a Run already: one is enough")
 	}
 	defer d.running.Store(false)
-	conn, err := d.socket()
+	out, err := d.connect()
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	w := newSender(d, conn)
+	defer out.Close()
+	w := newSender(d, out)
 	w.run(ctx)
 	return ctx.Err()
 }

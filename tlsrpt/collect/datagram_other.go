@@ -4,13 +4,12 @@ package collect
 
 import (
 	"fmt"
-	"net"
 	"runtime"
 )
 
 // openSocket fails: there are no datagrams on Unix sockets here.
-func (d *Datagram) openSocket() (net.PacketConn, error) {
+func (d *Datagram) openSocket() (outbox, error) {
 	return nil, fmt.Errorf("collect: Datagram needs datagrams on Unix sockets, which %s does not have: use a Collector", runtime.GOOS)
 }
 
-func mayPass(error) bool { return false }
+func isAway(error) bool { return false }

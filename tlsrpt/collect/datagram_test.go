@@ -2,10 +2,8 @@ package collect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -20,28 +18,33 @@ import (
 // inbox is a socket within a bubble: what is sent to it is read as by a strict
 // daemon, unless it has an error to give.
 type inbox struct {
-	t    *testing.T
-	mu   sync.Mutex
-	err  error
-	told []told
+	t     *testing.T
+	mu    sync.Mutex
+	err   error
+	until int // the try that is the last to get err; 0: all get it
+	tries int
+	told  []told
 }
 
-func (x *inbox) WriteTo(b []byte, to net.Addr) (int, error) {
+func (x *inbox) send(b []byte) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.err == os.ErrDeadlineExceeded {
+	x.tries++
+	if x.err == errFull {
 		time.Sleep(tryEvery)
 	}
-	if x.err != nil {
-		return 0, x.err
+	if x.err != nil && (x.until == 0 || x.tries <= x.until) {
+		return x.err
 	}
 	d, err := readDatagram(b)
-	if err != nil || to.String() != "/collectd.sock" || to.Network() != "unixgram" {
-		x.t.Errorf("to %s: %v: %s", to, err, b)
+	if err != nil {
+		x.t.Errorf("the daemon dies: %v: %s", err, b)
 	}
 	x.told = append(x.told, d)
-	return len(b), nil
+	return nil
 }
+
+func (x *inbox) Close() error { return nil }
 
 // domains returns those that datagrams were about, in order.
 func (x *inbox) domains() string {
@@ -60,19 +63,12 @@ func (x *inbox) fail(err error) {
 	x.err = err
 }
 
-func (x *inbox) ReadFrom([]byte) (int, net.Addr, error) { return 0, nil, errors.ErrUnsupported }
-func (x *inbox) Close() error                           { return nil }
-func (x *inbox) LocalAddr() net.Addr                    { return nil }
-func (x *inbox) SetDeadline(time.Time) error            { return nil }
-func (x *inbox) SetReadDeadline(time.Time) error        { return nil }
-func (x *inbox) SetWriteDeadline(time.Time) error       { return nil }
-
 // start runs d in the bubble with an inbox in the place of the daemon, until the
 // test ends or stop is called.
 func start(t *testing.T, d *Datagram) (x *inbox, stop func()) {
 	x = &inbox{t: t}
 	d.Path = "/collectd.sock"
-	d.socket = func() (net.PacketConn, error) { return x, nil }
+	d.connect = func() (outbox, error) { return x, nil }
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- d.Run(ctx) }()
@@ -285,7 +281,7 @@ func TestDatagramOfALostDaemon(t *testing.T) {
 		d := &Datagram{Resolver: txtFunc(wanting), Logger: slog.New(slog.NewTextHandler(&log, nil))}
 		x, stop := start(t, d)
 		defer stop()
-		x.fail(os.ErrDeadlineExceeded)
+		x.fail(errFull)
 		for range 10 {
 			observe(d, "x.test")
 		}
@@ -303,6 +299,45 @@ func TestDatagramOfALostDaemon(t *testing.T) {
 		wantStats(t, d, DatagramStats{Seen: 14, Sent: 2, Busy: 10, Failed: 2})
 		if got, again := strings.Count(log.String(), "takes no datagrams"), strings.Count(log.String(), "datagrams again"); got != 2 || again != 1 {
 			t.Errorf("the log says %d times that it is lost, and %d times that it is found:\n%s", got, again, &log)
+		}
+	})
+}
+
+// However short Timeout is, a daemon that is busy is tried again.
+func TestDatagramTriesTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &Datagram{Resolver: txtFunc(wanting), Timeout: tryEvery / 1000}
+		x, stop := start(t, d)
+		defer stop()
+		x.err, x.until = errFull, 1
+		observe(d, "x.test")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if x.tries != 2 {
+			t.Errorf("%d tries", x.tries)
+		}
+		wantStats(t, d, DatagramStats{Seen: 1, Sent: 1})
+		x.until = 0
+		observe(d, "x.test")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if x.tries != 4 {
+			t.Errorf("%d tries", x.tries)
+		}
+		wantStats(t, d, DatagramStats{Seen: 2, Sent: 1, Busy: 1})
+	})
+}
+
+// A caller's fields stay as they are, so that the defaults are no surprise.
+func TestDatagramKeepsItsFields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &Datagram{Resolver: txtFunc(wanting)}
+		_, stop := start(t, d)
+		defer stop()
+		observe(d, "x.test")
+		synctest.Wait()
+		if d.Queue != 0 || d.Timeout != 0 || d.Logger != nil {
+			t.Errorf("Queue is %d, Timeout %v, Logger %v", d.Queue, d.Timeout, d.Logger)
 		}
 	})
 }
@@ -327,8 +362,8 @@ func TestDatagramLastWords(t *testing.T) {
 		}
 		wantStats(t, d, DatagramStats{Seen: 12, Sent: 11, Unknown: 1})
 
-		x := &inbox{t: t, err: os.ErrDeadlineExceeded}
-		d.socket = func() (net.PacketConn, error) { return x, nil }
+		x := &inbox{t: t, err: errFull}
+		d.connect = func() (outbox, error) { return x, nil }
 		for range 100 {
 			observe(d, "x.test")
 		}

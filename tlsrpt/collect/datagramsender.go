@@ -2,9 +2,6 @@ package collect
 
 import (
 	"context"
-	"errors"
-	"net"
-	"os"
 	"time"
 
 	"github.com/strictmx/strictmx/internal/dnsname"
@@ -12,8 +9,7 @@ import (
 )
 
 const (
-	tryEvery  = time.Millisecond // how often a daemon that is busy or away is tried
-	lastWords = time.Second      // for what is queued when Run ends
+	lastWords = time.Second // for what is queued when Run ends
 	sayEvery  = time.Minute
 
 	maxWait    = 5 * time.Minute // of a session: it is counted on the day that it is told
@@ -26,10 +22,9 @@ const (
 
 // sender is what one Run works with.
 type sender struct {
-	d    *Datagram
-	conn net.PacketConn
-	to   net.Addr
-	buf  []byte
+	d   *Datagram
+	out outbox
+	buf []byte
 
 	// The sessions whose domain's record is not known yet.
 	rooms   map[string]*room // by domain
@@ -58,9 +53,9 @@ type landing struct {
 	err    error
 }
 
-func newSender(d *Datagram, conn net.PacketConn) *sender {
+func newSender(d *Datagram, out outbox) *sender {
 	return &sender{
-		d: d, conn: conn, to: &net.UnixAddr{Name: d.Path, Net: "unixgram"},
+		d: d, out: out,
 		rooms: make(map[string]*room), parents: make(map[string]int), landed: make(chan landing),
 	}
 }
@@ -114,35 +109,13 @@ func (w *sender) tell(ctx context.Context, e *observed, f found) {
 	w.buf = appendDatagram(w.buf[:0], &e.Event, tlsrpt.Record{RUA: f.rua}.String(), w.d.MaskSendingIP)
 	err := w.send(ctx, w.buf)
 	w.report(err)
-	switch {
-	case err == nil:
+	switch err {
+	case nil:
 		w.d.done(fateSent, 1)
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errFull:
 		w.d.done(fateBusy, 1)
 	default:
 		w.d.done(fateFailed, 1)
-	}
-}
-
-// send sends one datagram. The socket is never connected, so that it outlives the
-// daemon. The price is that nobody wakes us when the daemon's queue, of a dozen
-// or so, has room again: so we ask every millisecond.
-func (w *sender) send(ctx context.Context, b []byte) error {
-	for deadline := time.Now().Add(w.d.Timeout); ; {
-		now := time.Now()
-		if err := w.conn.SetWriteDeadline(now.Add(tryEvery)); err != nil {
-			return err
-		}
-		_, err := w.conn.WriteTo(b, w.to)
-		if err == nil || !mayPass(err) || ctx.Err() != nil || !time.Now().Before(deadline) {
-			return err
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			select {
-			case <-time.After(tryEvery):
-			case <-ctx.Done():
-			}
-		}
 	}
 }
 
@@ -152,10 +125,10 @@ func (w *sender) report(err error) {
 	switch {
 	case err == nil && w.down:
 		w.down = false
-		w.d.Logger.Info("the TLS-RPT collector daemon takes datagrams again", "path", w.d.Path)
+		w.d.logger.Info("the TLS-RPT collector daemon takes datagrams again", "path", w.d.Path)
 	case err != nil && (w.warned.IsZero() || time.Since(w.warned) >= sayEvery):
 		st := w.d.Stats()
-		w.d.Logger.Warn("the TLS-RPT collector daemon takes no datagrams: sessions are lost", "path", w.d.Path, "error", err,
+		w.d.logger.Warn("the TLS-RPT collector daemon takes no datagrams: sessions are lost", "path", w.d.Path, "error", err,
 			"busy", st.Busy, "failed", st.Failed)
 		w.down, w.warned = true, time.Now()
 	}
@@ -164,7 +137,7 @@ func (w *sender) report(err error) {
 // hold lets a session wait for its domain's record.
 func (w *sender) hold(e observed) {
 	parent := dnsname.Parent(e.Domain)
-	if w.held >= w.d.Queue || w.parents[parent] >= max(w.d.Queue/parentRoom, 1) {
+	if places := cap(w.d.queue); w.held >= places || w.parents[parent] >= max(places/parentRoom, 1) {
 		w.d.done(fateOverflow, 1)
 		return
 	}
