@@ -13,8 +13,8 @@ import (
 const (
 	// mapSlot is a key and a value in a map that is half to seven eighths full.
 	mapSlot = 48
-	// todoSlot is a name in the list of those to look up.
-	todoSlot = 32
+	// todoSlot is a name among those to look up: at worst the only one of its line.
+	todoSlot = mapSlot + 64
 	// ruaRoom is kept for what the record of a pending domain will say.
 	ruaRoom = 128
 )

@@ -10,10 +10,8 @@ import (
 )
 
 const (
-	maxFlights = 64               // lookups of one Run at once
-	busyPause  = time.Second / 10 // until a parent's share of lookups is free again
-	failPause  = time.Minute      // until DNS is asked again; records may answer for it (RPT-23)
-	warnEvery  = 10 * time.Minute // R16
+	failPause = time.Minute      // until DNS is asked again; records may answer for it (RPT-23)
+	warnEvery = 10 * time.Minute // R16
 )
 
 // Run looks up the TLS-RPT records of the domains that are new on their day, until
@@ -28,137 +26,85 @@ func (c *Collector) Run(ctx context.Context) error {
 	}
 	defer c.running.Store(false)
 	c.requeue()
-	f := finder{c: c, places: make(chan struct{}, maxFlights), warn: time.NewTicker(warnEvery)}
+	f := finder{c: c, landed: make(chan landing, maxLookups), warn: time.NewTicker(warnEvery)}
 	defer f.flights.Wait()
 	defer f.warn.Stop()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	f.gather()
 	for {
+		f.fly(ctx)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-f.warn.C:
 			f.tell(ctx)
-			continue
 		case <-c.wake:
-		case <-timer.C:
+			f.gather()
+		case l := <-f.landed:
+			f.land(l)
+		case <-f.rested:
+			f.add(f.silent)
+			f.silent, f.rested = nil, nil
 		}
-		next, err := f.round(ctx)
-		if err != nil {
-			return err
-		}
-		timer.Reset(next)
 	}
 }
 
-// finder is the work of one Run.
+// finder is the work of one Run. But for the flights, it is done by one goroutine.
 type finder struct {
 	c       *Collector
-	places  chan struct{} // one taken by each flight
+	turns   turns
 	flights sync.WaitGroup
+	landed  chan landing // has room for all flights
+	silent  []string     // domains that DNS did not answer for
+	rested  <-chan time.Time
 	warn    *time.Ticker
 	warned  uint64 // how much had found no room when the operator was last told
-
-	mu     sync.Mutex
-	busy   again // guarded by mu, as is silent
-	silent again
 }
 
-// again are domains to look up again, all at one time.
-type again struct {
-	names []string
-	due   time.Time
-}
-
-// add puts a name on the list. The first one decides when it is due.
-func (a *again) add(name string, pause time.Duration) {
-	if len(a.names) == 0 {
-		a.due = time.Now().Add(pause)
-	}
-	a.names = append(a.names, name)
-}
-
-// take returns the names if they are due, and how long until there may be more.
-func (a *again) take() (names []string, wait time.Duration) {
-	if len(a.names) == 0 {
-		return nil, warnEvery
-	}
-	if wait = time.Until(a.due); wait > 0 {
-		return nil, wait
-	}
-	names, a.names = a.names, nil
-	return names, warnEvery
-}
-
-// round looks up all that is to be looked up now, and says when to come again.
-func (f *finder) round(ctx context.Context) (next time.Duration, err error) {
-	f.mu.Lock()
-	busy, wait1 := f.busy.take()
-	silent, wait2 := f.silent.take()
-	f.mu.Unlock()
-	if err := f.lookup(ctx, busy); err != nil {
-		return 0, err
-	}
+// gather takes over the domains that are new.
+func (f *finder) gather() {
 	for i := range f.c.shards {
 		s := &f.c.shards[i]
 		s.mu.Lock()
 		names := s.todo
 		s.todo = nil
 		s.mu.Unlock()
-		if err := f.lookup(ctx, names); err != nil {
-			return 0, err
-		}
+		f.add(names)
 	}
-	return min(wait1, wait2), f.lookup(ctx, silent)
 }
 
-// lookup begins a flight for each domain that still needs it.
-func (f *finder) lookup(ctx context.Context, names []string) error {
+func (f *finder) add(names []string) {
 	for _, name := range names {
-		if !f.c.unchecked(name) {
-			continue
-		}
-		if err := f.takePlace(ctx); err != nil {
-			return err
+		f.turns.add(name)
+	}
+}
+
+// fly begins a flight for each domain whose turn it is.
+func (f *finder) fly(ctx context.Context) {
+	for {
+		name, ok := f.turns.next(f.c.unchecked)
+		if !ok {
+			return
 		}
 		f.flights.Go(func() {
-			defer func() { <-f.places }()
-			f.fly(ctx, name)
+			found, err := f.c.records.lookup(ctx, name)
+			if err == nil {
+				f.c.learn(name, found.rua)
+			}
+			f.landed <- landing{name, found, err}
 		})
 	}
-	return nil
 }
 
-// takePlace waits until there are fewer than maxFlights. That may take long, while
-// DNS does not answer.
-func (f *finder) takePlace(ctx context.Context) error {
-	for {
-		select {
-		case f.places <- struct{}{}:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-f.warn.C:
-			f.tell(ctx)
-		}
-	}
-}
-
-// fly learns what a domain wants. If it cannot now, nothing is lost (RPT-23).
-func (f *finder) fly(ctx context.Context, name string) {
-	found, err := f.c.records.lookup(ctx, name)
-	if err == nil {
-		f.c.learn(name, found.rua)
+// land ends a flight. If nothing could be learned, nothing is lost (RPT-23): those
+// domains are looked up again, all at one time.
+func (f *finder) land(l landing) {
+	f.turns.land(l.domain)
+	if l.err == nil {
 		return
 	}
-	f.mu.Lock()
-	if err == errBusy {
-		f.busy.add(name, busyPause)
-	} else {
-		f.silent.add(name, failPause)
+	if f.silent = append(f.silent, l.domain); f.rested == nil {
+		f.rested = time.After(failPause)
 	}
-	f.mu.Unlock()
-	f.c.wakeRun()
 }
 
 // requeue lists all domains to look up, since an earlier Run may have taken some

@@ -174,7 +174,7 @@ func TestRunEndsAndGoesOn(t *testing.T) {
 			t.Errorf("a second Run: %v", err)
 		}
 		stop()
-		if flying.Load() != 0 || asked.Load() != 2*maxFlights || most.Load() != maxFlights {
+		if flying.Load() != 0 || asked.Load() != 2*maxLookups || most.Load() != maxLookups {
 			t.Errorf("%d flights left, %d lookups, %d at once", flying.Load(), asked.Load(), most.Load())
 		}
 		stop = run(t, c)
