@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/strictmx/strictmx/internal/tagvalue"
 )
 
 // reportID makes the ID of a report (AMB-37). It depends on who sends it, about
@@ -28,7 +30,7 @@ func (r *Report) uniqueID() string {
 	left, _, _ := strings.Cut(r.ID, "@")
 	b := make([]byte, 0, len(left))
 	for i := 0; i < len(left) && len(b) < 64; i++ {
-		if isAlphanumeric(left[i]) {
+		if tagvalue.IsAlphanumeric(left[i]) {
 			b = append(b, left[i])
 		}
 	}

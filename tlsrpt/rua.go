@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/strictmx/strictmx/internal/dnsname"
+	"github.com/strictmx/strictmx/internal/tagvalue"
 )
 
 const (
@@ -96,7 +97,7 @@ func (m mailbox) uri() string {
 	b.Grow(len(mailtoPrefix) + len(m.local) + len("@") + len(m.domain))
 	b.WriteString(mailtoPrefix)
 	for i := 0; i < len(m.local); i++ {
-		if c := m.local[i]; isAlphanumeric(c) || strings.IndexByte("-._~$'*+", c) >= 0 {
+		if c := m.local[i]; tagvalue.IsAlphanumeric(c) || strings.IndexByte("-._~$'*+", c) >= 0 {
 			b.WriteByte(c)
 		} else {
 			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
@@ -207,7 +208,7 @@ func isDotAtom(s string) bool {
 	dot := true // none at the start, none after another
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if c == '.' && dot || c != '.' && !isAlphanumeric(c) && strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) < 0 {
+		if c == '.' && dot || c != '.' && !tagvalue.IsAlphanumeric(c) && strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) < 0 {
 			return false
 		}
 		dot = c == '.'
@@ -220,7 +221,7 @@ func isDotAtom(s string) bool {
 func isURIText(s string) bool {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case isAlphanumeric(c), strings.IndexByte("-._~:/?#[]@!$&'()*+,;=", c) >= 0:
+		case tagvalue.IsAlphanumeric(c), strings.IndexByte("-._~:/?#[]@!$&'()*+,;=", c) >= 0:
 		case c != '%' || i+2 >= len(s) || hexValue(s[i+1]) < 0 || hexValue(s[i+2]) < 0:
 			return false
 		}
@@ -255,8 +256,4 @@ func hexValue(c byte) int {
 		return int(c-'a') + 10
 	}
 	return -1
-}
-
-func isAlphanumeric(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/strictmx/strictmx/internal/dnsname"
+	"github.com/strictmx/strictmx/internal/tagvalue"
 )
 
 const (
@@ -34,7 +35,7 @@ type Submitter struct {
 func (s Submitter) Check() error {
 	_, err := s.contact()
 	outside := func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }
-	node := func(r rune) bool { return r > '~' || !isAlphanumeric(byte(r)) }
+	node := func(r rune) bool { return r > '~' || !tagvalue.IsAlphanumeric(byte(r)) }
 	switch {
 	case strings.TrimSpace(s.Organization) == "":
 		return errors.New("submitter: Organization is empty: name who sends the reports")

@@ -118,11 +118,11 @@ func (s *Scanner) fail() (name, value string, ok bool) {
 // ".". The lines of a policy have names of the same form (RFC 8461, section
 // 3.2).
 func Name(s string) bool {
-	if s == "" || len(s) > 32 || !isAlphanumeric(s[0]) {
+	if s == "" || len(s) > 32 || !IsAlphanumeric(s[0]) {
 		return false
 	}
 	for i := 1; i < len(s); i++ {
-		if c := s[i]; !isAlphanumeric(c) && c != '_' && c != '-' && c != '.' {
+		if c := s[i]; !IsAlphanumeric(c) && c != '_' && c != '-' && c != '.' {
 			return false
 		}
 	}
@@ -144,14 +144,15 @@ func Value(s string) bool {
 // nothing else.
 func Alphanumeric(s string, limit int) bool {
 	for i := 0; i < len(s); i++ {
-		if !isAlphanumeric(s[i]) {
+		if !IsAlphanumeric(s[i]) {
 			return false
 		}
 	}
 	return s != "" && len(s) <= limit
 }
 
-func isAlphanumeric(c byte) bool {
+// IsAlphanumeric reports whether c is a letter or digit of ASCII.
+func IsAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
