@@ -46,7 +46,7 @@ func Classify(err error) []Failure {
 // Clean returns f fit for a report: a type that is not registered becomes
 // ValidationFailure, a reason outside the form [a-z0-9-]{1,64} becomes
 // [ReasonUnknown], and so does a missing one where the type needs it; an Info
-// that is not short printable ASCII is dropped.
+// that is no absolute URI, or a long one, is dropped.
 func (f Failure) Clean() Failure {
 	if !registered(f.Type) {
 		f.Type = ValidationFailure
@@ -54,8 +54,7 @@ func (f Failure) Clean() Failure {
 	if (f.Reason != "" || f.Type == ValidationFailure) && !isReason(f.Reason) {
 		f.Reason = ReasonUnknown
 	}
-	outside := func(r rune) bool { return r <= ' ' || r > '~' }
-	if len(f.Info) > maxInfo || strings.ContainsFunc(f.Info, outside) {
+	if f.Info != "" && (len(f.Info) > maxInfo || !isURI(f.Info)) {
 		f.Info = ""
 	}
 	return f

@@ -14,11 +14,20 @@ import (
 	"github.com/strictmx/strictmx/internal/publicaddr"
 )
 
-// cleanPolicy returns a copy of p as a report may show it.
-func cleanPolicy(p Policy) (Policy, error) {
+// maxPolicyText bounds the lines of a policy, and its patterns, each with an octet
+// for what separates it from the next (RPT-51).
+const maxPolicyText = 8 << 10
+
+// Clean returns p as a report may show it, and p is left alone. What RFC 8460
+// does not give a policy of its type is dropped, and so is a pattern that is
+// none; a domain that is no name becomes "", and so does a type that is none of
+// the three. Lines are made fit for JSON and for a terminal. There are up to 100
+// lines of up to 1,024 octets and up to 100 patterns, and no more than 8 KiB of
+// either. What is clean stays as it is.
+func (p Policy) Clean() Policy {
 	domain, err := dnsname.Host(p.Domain)
 	if err != nil {
-		return p, errors.New("policy-domain " + cleanText(p.Domain) + " is no DNS name")
+		domain = ""
 	}
 	clean := Policy{Type: p.Type, Domain: domain}
 	switch p.Type {
@@ -29,27 +38,48 @@ func cleanPolicy(p Policy) (Policy, error) {
 		clean.Strings = cleanLines(p.Strings)
 	case NoPolicyFound: // and there is nothing else to tell
 	default:
+		clean.Type = ""
+	}
+	return clean
+}
+
+// checkedPolicy is p.Clean for a policy that a report must be able to name.
+func checkedPolicy(p Policy) (Policy, error) {
+	clean := p.Clean()
+	switch {
+	case clean.Domain == "":
+		return p, errors.New("policy-domain " + cleanText(p.Domain) + " is no DNS name")
+	case clean.Type == "":
 		return p, errors.New("policy-type " + cleanText(string(p.Type)) + " is none of RFC 8460")
 	}
 	return clean, nil
 }
 
-// cleanLines returns lines as JSON may hold them.
+// cleanLines returns the first of lines, each fit for a report; nil if there is
+// nothing in them.
 func cleanLines(lines []string) []string {
 	lines = lines[:min(len(lines), maxList)]
-	var out []string
+	out := make([]string, 0, len(lines))
+	room, empty := maxPolicyText, true
 	for _, line := range lines {
-		out = append(out, cleanLine(line))
+		if room == 0 {
+			break
+		}
+		line = cleanLine(line, min(maxString, room-1))
+		room -= len(line) + 1
+		empty = empty && line == ""
+		out = append(out, line)
 	}
-	if len(strings.Join(out, "")) == 0 {
+	if empty {
 		return nil
 	}
 	return out
 }
 
 // cleanLine replaces what is not UTF-8, what I-JSON does not allow (RFC 7493,
-// section 2.1), and what moves the cursor of whoever reads it.
-func cleanLine(line string) string {
+// section 2.1), and what moves the cursor of whoever reads it. Nothing is read
+// beyond what the lines of a policy may come to.
+func cleanLine(line string, limit int) string {
 	plain := func(r rune) rune {
 		switch {
 		case r == '\t':
@@ -59,38 +89,55 @@ func cleanLine(line string) string {
 		}
 		return r
 	}
-	return cut(strings.Map(plain, cut(strings.ToValidUTF8(line, "\ufffd"), maxString)), maxString)
+	line = strings.ToValidUTF8(line[:min(len(line), maxPolicyText)], "\ufffd")
+	return cut(strings.Map(plain, line), limit)
 }
 
-// cleanPatterns returns the names of hosts and the wildcards among mx.
+// cleanPatterns returns the first of the names of hosts and the wildcards among mx.
 func cleanPatterns(mx []string) []string {
 	var out []string
+	room := maxPolicyText
 	for _, pattern := range mx {
-		rest, wild := strings.CutPrefix(pattern, "*.")
-		name, err := dnsname.Host(rest)
-		switch {
-		case err != nil:
+		pattern, ok := cleanPattern(pattern)
+		if !ok {
 			continue
-		case wild:
-			name = "*." + name
 		}
-		if out = append(out, name); len(out) == maxList {
+		if room -= len(pattern) + 1; room < 0 || len(out) == maxList {
 			break
 		}
+		if out == nil {
+			out = make([]string, 0, min(len(mx), maxList))
+		}
+		out = append(out, pattern)
 	}
 	return out
 }
 
-// cleanDetail returns d without what may not stand in a report. What is not known
-// is left out (RFC 8460, appendix B).
-func cleanDetail(d FailureDetail) FailureDetail {
+// cleanPattern returns a pattern in canonical form: a name, or "*." before one.
+func cleanPattern(mx string) (string, bool) {
+	rest, wild := strings.CutPrefix(mx, "*.")
+	name, err := dnsname.Host(rest)
+	switch {
+	case err != nil:
+		return "", false
+	case !wild:
+		return name, true
+	case name == rest:
+		return mx, true
+	}
+	return "*." + name, true
+}
+
+// Clean returns d without what may not stand in a report; what is not known is
+// left out (RFC 8460, appendix B). A host that is no name of DNS is dropped, a
+// HELO that is neither a name nor an address literal, and an address that is not
+// public; names and addresses get their canonical form. The rest is as
+// [Failure.Clean] returns it. What is clean stays as it is.
+func (d FailureDetail) Clean() FailureDetail {
 	f := Failure{Type: d.Type, Reason: d.Reason, Info: d.Info}.Clean()
 	host, err := dnsname.Host(d.MXHost)
 	if err != nil {
 		host = ""
-	}
-	if !isURI(f.Info) {
-		f.Info = ""
 	}
 	return FailureDetail{
 		Type: f.Type, Reason: f.Reason, Info: f.Info, Sessions: d.Sessions,
@@ -103,14 +150,31 @@ func cleanHELO(helo string) string {
 	if name, err := dnsname.Host(helo); err == nil {
 		return name
 	}
-	if ip := parseIP(helo); strings.HasPrefix(helo, "[") && strings.HasSuffix(helo, "]") && cleanIP(ip).IsValid() {
-		if ip.Is4() {
-			return "[" + ip.String() + "]"
-		}
-		return "[IPv6:" + ip.String() + "]"
+	inner, open := strings.CutPrefix(helo, "[")
+	inner, shut := strings.CutSuffix(inner, "]")
+	if !open || !shut {
+		return ""
 	}
-	return ""
+	if len(inner) > len(ipv6Tag) && dnsname.EqualFold(inner[:len(ipv6Tag)], ipv6Tag) {
+		inner = inner[len(ipv6Tag):]
+	}
+	ip, err := netip.ParseAddr(inner)
+	if err != nil || !publicaddr.Is(ip) {
+		return ""
+	}
+	ip = ip.Unmap()
+	b := append(make([]byte, 0, 64), '[') // stays on the stack
+	if ip.Is6() {
+		b = append(b, ipv6Tag...)
+	}
+	b = append(ip.AppendTo(b), ']')
+	if string(b) == helo {
+		return helo
+	}
+	return string(b)
 }
+
+const ipv6Tag = "IPv6:" // RFC 5321, section 4.1.3
 
 // cleanIP keeps an address on the public Internet, as RFC 5952 writes it: what
 // is inside a network is nobody else's business (R16).

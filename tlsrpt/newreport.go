@@ -16,12 +16,10 @@ import (
 //
 // What the policies hold is put in order, so that the same sessions give the
 // same report byte for byte: equal policies are added up, and equal failure
-// details; addresses that are not public, names that are none and other text
-// that may not stand in a report is dropped, and texts of policies are made fit
-// for JSON. Of a policy's lines the first 100 are kept, of a line the first
-// 1,024 octets. Where there is more than readers take (10,000 failure details,
-// and what makes 10 MiB of JSON) those with the fewest sessions are left out;
-// the sums remain as they were. What policies points to is not changed.
+// details; all of it is cleaned, see [Policy.Clean] and [FailureDetail.Clean].
+// Where there is more than readers take (10,000 failure details, and what makes
+// 10 MiB of JSON) those with the fewest sessions are left out; the sums remain
+// as they were. What policies points to is not changed.
 func NewReport(s Submitter, domain string, day time.Time, policies []PolicyResult) (*Report, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
@@ -54,7 +52,7 @@ func NewReport(s Submitter, domain string, day time.Time, policies []PolicyResul
 func canonicalPolicies(policies []PolicyResult) ([]PolicyResult, error) {
 	out := make([]PolicyResult, 0, len(policies))
 	for i, p := range policies {
-		policy, err := cleanPolicy(p.Policy)
+		policy, err := checkedPolicy(p.Policy)
 		if err == nil {
 			err = checkCounts(p)
 		}
@@ -66,7 +64,7 @@ func canonicalPolicies(policies []PolicyResult) ([]PolicyResult, error) {
 		}
 		var details []FailureDetail
 		for _, d := range p.Failures {
-			details = append(details, cleanDetail(d))
+			details = append(details, d.Clean())
 		}
 		out = append(out, PolicyResult{policy, p.Summary, details})
 	}

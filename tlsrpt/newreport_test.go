@@ -254,8 +254,15 @@ func TestNewReportCleansPolicies(t *testing.T) {
 		{"I-JSON", Policy{Type: STS, Domain: "a.test", Strings: []string{"a\xff\xfeb", "\x00\x1b[31m\u0085\x7f", "\ufffe\ufdd0\U0001ffff"}},
 			Policy{Type: STS, Domain: "a.test", Strings: []string{"a\ufffdb", "\ufffd\ufffd[31m\ufffd\ufffd", "\ufffd\ufffd\ufffd"}}},
 		{"no lines but empty ones are none", Policy{Type: STS, Domain: "a.test", Strings: []string{"", ""}, MXHosts: []string{"?"}}, Policy{Type: STS, Domain: "a.test"}},
-		{"100 lines of 1,024 octets", Policy{Type: STS, Domain: "a.test", Strings: slices.Repeat([]string{strings.Repeat("ä", 513)}, 101), MXHosts: slices.Repeat([]string{"mx.test"}, 101)},
-			Policy{Type: STS, Domain: "a.test", Strings: slices.Repeat([]string{strings.Repeat("ä", 512)}, 100), MXHosts: slices.Repeat([]string{"mx.test"}, 100)}},
+		// RPT-51
+		{"100 lines and 100 patterns", Policy{Type: STS, Domain: "a.test", Strings: slices.Repeat([]string{"a"}, 101), MXHosts: slices.Repeat([]string{"mx.test"}, 101)},
+			Policy{Type: STS, Domain: "a.test", Strings: slices.Repeat([]string{"a"}, 100), MXHosts: slices.Repeat([]string{"mx.test"}, 100)}},
+		{"lines of 1,024 octets", Policy{Type: TLSA, Domain: "a.test", Strings: []string{strings.Repeat("\u00e4", 513), "a" + strings.Repeat("\u00e4", 513)}},
+			Policy{Type: TLSA, Domain: "a.test", Strings: []string{strings.Repeat("\u00e4", 512), "a" + strings.Repeat("\u00e4", 511)}}},
+		{"8 KiB of lines", Policy{Type: TLSA, Domain: "a.test", Strings: slices.Repeat([]string{strings.Repeat("a", 1024)}, 9)},
+			Policy{Type: TLSA, Domain: "a.test", Strings: append(slices.Repeat([]string{strings.Repeat("a", 1024)}, 7), strings.Repeat("a", 8192-7*1025-1))}},
+		{"8 KiB of patterns", Policy{Type: STS, Domain: "a.test", MXHosts: slices.Repeat([]string{strings.Repeat("a.", 63) + "a"}, 70)},
+			Policy{Type: STS, Domain: "a.test", MXHosts: slices.Repeat([]string{strings.Repeat("a.", 63) + "a"}, 64)}},
 	} {
 		got := newReport(t, []PolicyResult{{Policy: c.in, Summary: Summary{1, 0}}}).Policies[0].Policy
 		if !reflect.DeepEqual(got, c.want) {

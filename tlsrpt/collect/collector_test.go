@@ -74,7 +74,7 @@ func TestThePolicyIsShownAsServed(t *testing.T) {
 	for _, p := range []*tlsrpt.Policy{
 		enforce("example.com"),
 		{Type: tlsrpt.STS, Domain: "example.com"},
-		{Type: tlsrpt.STS, Domain: "smart.host.test", Strings: []string{""}},
+		{Type: tlsrpt.STS, Domain: "smart.host.test", Strings: []string{"", "mode: none"}},
 		{Type: tlsrpt.STS, Domain: "example.com", Strings: []string{"mode: enforced", "", "mx:ü"}}, // RPT-122: no valid policy
 		{Type: tlsrpt.NoPolicyFound, Domain: "example.com"},
 		{Type: tlsrpt.TLSA, Domain: "mx.example.com", Strings: []string{"3 1 1 0011", "2 0 1 ff"}},

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/strictmx/strictmx/tlsrpt"
 )
@@ -108,7 +109,7 @@ func (x *counter) detail(e *entry, f tlsrpt.Failure) int {
 	if i := find(e.details, &d); i >= 0 {
 		return i // so it is clean
 	}
-	clean(&d)
+	d = d.Clean() // R16, RPT-54
 	if i := find(e.details, &d); i >= 0 {
 		return i
 	}
@@ -192,6 +193,22 @@ func connected(e *tlsrpt.Event) bool {
 				return true
 			}
 		}
+	}
+	return false
+}
+
+// reachedEHLO reports whether a failure can only be seen by who talked to the
+// mail server.
+func reachedEHLO(f tlsrpt.Failure) bool {
+	switch f.Type {
+	case tlsrpt.STARTTLSNotSupported, tlsrpt.CertificateHostMismatch, tlsrpt.CertificateExpired, tlsrpt.CertificateNotTrusted:
+		return true
+	case tlsrpt.ValidationFailure:
+		switch f.Reason {
+		case tlsrpt.ReasonPlaintextInjection, tlsrpt.ReasonREQUIRETLS:
+			return true
+		}
+		return strings.HasPrefix(f.Reason, "tls-") || strings.HasPrefix(f.Reason, "handshake-")
 	}
 	return false
 }

@@ -1,10 +1,11 @@
 package collect
 
 import (
+	"cmp"
+	"net/netip"
 	"slices"
 	"strconv"
 
-	"github.com/strictmx/strictmx/internal/dnsname"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
@@ -42,58 +43,38 @@ func appendDatagram(b []byte, e *tlsrpt.Event, record string, maskIP bool) []byt
 }
 
 func appendOutcome(b []byte, e *tlsrpt.Event, o *tlsrpt.Outcome, maskIP bool) []byte {
-	p := o.Policy
+	p := o.Policy.Clean()
 	b = append(b, `{"policy-type":`...)
 	b = strconv.AppendInt(b, policyCode(p.Type), 10)
-	domain, err := dnsname.Host(p.Domain)
-	if err != nil {
-		domain = e.Domain
-	}
 	b = append(b, `,"policy-domain":`...)
-	b = appendText(b, domain)
-	b = appendList(b, `,"policy-string":[`, p.Strings, func(line string, room int) (string, bool) {
-		line = cleanLine(line, room)
-		return line, line != ""
-	})
-	b = appendList(b, `,"mx-host":[`, p.MXHosts, func(mx string, room int) (string, bool) {
-		mx, ok := cleanPattern(mx)
-		return mx, ok && len(mx) <= room
-	})
+	b = appendText(b, cmp.Or(p.Domain, e.Domain))
+	b = appendList(b, `,"policy-string":[`, p.Strings)
+	b = appendList(b, `,"mx-host":[`, p.MXHosts)
 	failures := cleanFailures(o.Failures)
-	for i, f := range failures {
-		if i == 0 {
-			b = append(b, `,"failure-details":[`...)
-		} else {
-			b = append(b, ',')
-		}
-		b = appendFailure(b, e, f, maskIP)
+	if len(failures) == 0 {
+		return append(b, `,"t":0,"f":0}`...)
 	}
-	failed := int64(0)
-	if len(failures) > 0 {
-		b = append(b, ']')
-		failed = 1
+	seen := tlsrpt.FailureDetail{MXHost: e.MXHost, HELO: e.HELO, ReceivingIP: e.ReceivingIP, SendingIP: e.SendingIP}.Clean()
+	if maskIP { // RPT-52
+		seen.SendingIP = netip.Addr{}
 	}
-	b = append(b, `,"t":`...)
+	mark := `,"failure-details":[`
+	for _, f := range failures {
+		b = appendFailure(append(b, mark...), &seen, f)
+		mark = ","
+	}
+	b = append(b, `],"t":`...)
 	b = strconv.AppendInt(b, int64(len(failures)), 10)
-	b = append(b, `,"f":`...)
-	b = strconv.AppendInt(b, failed, 10)
-	return append(b, '}')
+	return append(b, `,"f":1}`...)
 }
 
-// appendList appends a list after its head, or nothing if none of it is fit to
-// tell. All its texts together are bounded.
-func appendList(b []byte, head string, texts []string, clean func(text string, room int) (string, bool)) []byte {
-	room, mark := maxPolicyText, head
+// appendList appends the texts that are not empty after their head, or nothing.
+func appendList(b []byte, head string, texts []string) []byte {
+	mark := head
 	for _, text := range texts {
-		text, ok := clean(text, room)
-		if !ok {
-			continue
-		}
-		b = append(b, mark...)
-		b = appendText(b, text)
-		mark = ","
-		if room -= len(text) + len(`"",`); room <= 0 {
-			break
+		if text != "" {
+			b = appendText(append(b, mark...), text)
+			mark = ","
 		}
 	}
 	if mark == head {
@@ -113,18 +94,19 @@ func cleanFailures(failures []tlsrpt.Failure) []tlsrpt.Failure {
 	return clean
 }
 
-func appendFailure(b []byte, e *tlsrpt.Event, f tlsrpt.Failure, maskIP bool) []byte {
+// appendFailure appends a failure, with what was seen of the host, clean.
+func appendFailure(b []byte, seen *tlsrpt.FailureDetail, f tlsrpt.Failure) []byte {
 	b = append(b, `{"c":`...)
 	b = strconv.AppendInt(b, resultCode(f.Type), 10)
-	if a := cleanAddr(e.SendingIP); a.IsValid() && !maskIP { // RPT-52
+	if seen.SendingIP.IsValid() {
 		b = append(b, `,"s":"`...)
-		b = append(a.AppendTo(b), '"')
+		b = append(seen.SendingIP.AppendTo(b), '"')
 	}
-	b = appendMember(b, `,"n":`, cleanHost(e.MXHost))
-	b = appendMember(b, `,"h":`, cleanHost(e.HELO))
-	if a := cleanAddr(e.ReceivingIP); a.IsValid() {
+	b = appendMember(b, `,"n":`, seen.MXHost)
+	b = appendMember(b, `,"h":`, seen.HELO)
+	if seen.ReceivingIP.IsValid() {
 		b = append(b, `,"r":"`...)
-		b = append(a.AppendTo(b), '"')
+		b = append(seen.ReceivingIP.AppendTo(b), '"')
 	}
 	b = appendMember(b, `,"a":`, f.Info)
 	b = appendMember(b, `,"f":`, f.Reason)

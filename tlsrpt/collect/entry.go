@@ -3,7 +3,6 @@ package collect
 import (
 	"strings"
 
-	"github.com/strictmx/strictmx/internal/dnsname"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
@@ -24,9 +23,6 @@ type entry struct {
 const (
 	lineMark = '\n'
 	mxMark   = '\x00'
-
-	// maxPolicyText bounds the lines of a policy, and its patterns (RPT-51).
-	maxPolicyText = 8 << 10
 )
 
 // letterOf returns the letter of a policy type; 0 for one that is none.
@@ -84,38 +80,26 @@ func cutMarked(s string, mark byte, text string) (rest string, ok bool) {
 	return strings.CutPrefix(s[1:], text)
 }
 
-// newEntry makes the entry of a policy, cleaned.
+// newEntry makes the entry of a policy, as a report shows it.
 func newEntry(p *tlsrpt.Policy, domain string) entry {
+	clean := p.Clean()
 	var b strings.Builder
-	b.WriteByte(letterOf(p.Type))
-	if name, err := dnsname.Host(p.Domain); err == nil && name != domain {
-		b.WriteString(name)
+	b.WriteByte(letterOf(clean.Type))
+	if clean.Domain != domain {
+		b.WriteString(clean.Domain)
 	}
-	var e entry
-	room := maxPolicyText
-	for _, line := range p.Strings {
-		if room <= 0 {
-			break
-		}
-		line = cleanLine(line, room-1)
+	for _, line := range clean.Strings {
 		b.WriteByte(lineMark)
 		b.WriteString(line)
-		room -= 1 + len(line)
-		e.lines++
 	}
-	room = maxPolicyText
-	for _, mx := range p.MXHosts {
-		mx, ok := cleanPattern(mx)
-		if !ok || len(mx) >= room {
-			continue
-		}
+	for _, mx := range clean.MXHosts {
 		b.WriteByte(mxMark)
 		b.WriteString(mx)
-		room -= 1 + len(mx)
-		e.mxes++
 	}
-	e.policy = strings.Clone(b.String()) // to its size
-	return e
+	return entry{
+		policy: strings.Clone(b.String()), // to its size
+		lines:  uint16(len(clean.Strings)), mxes: uint16(len(clean.MXHosts)),
+	}
 }
 
 // bare is the entry where the policies of one type go for which there is no

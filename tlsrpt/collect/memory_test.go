@@ -168,7 +168,7 @@ func TestTheEstimateOfMemoryIsTrue(t *testing.T) {
 			for i := range 200 {
 				domain := fmt.Sprintf("domain%d.example", i)
 				for j := range 12 {
-					c.Observe(session(domain, &tlsrpt.Policy{Type: tlsrpt.STS, Domain: domain, Strings: []string{fmt.Sprint("id: ", j), strings.Repeat("x", 1000*j)}}))
+					c.Observe(session(domain, &tlsrpt.Policy{Type: tlsrpt.STS, Domain: domain, Strings: append(slices.Repeat([]string{strings.Repeat("x", 1000)}, j), fmt.Sprint("id: ", j))}))
 				}
 			}
 		}},

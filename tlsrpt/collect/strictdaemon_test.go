@@ -109,7 +109,7 @@ func (r *strictReader) name() string {
 // host is a name or an address literal.
 func (r *strictReader) host() string {
 	s := r.text()
-	if cleanHost(s) != s {
+	if (tlsrpt.FailureDetail{HELO: s}).Clean().HELO != s {
 		panic("no host: " + s)
 	}
 	return s

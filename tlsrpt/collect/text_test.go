@@ -1,65 +1,112 @@
 package collect
 
 import (
+	"math/rand/v2"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/strictmx/strictmx/internal/dnsname"
-	"github.com/strictmx/strictmx/internal/publicaddr"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
-// R16
-func TestNamesOfServersAreCleaned(t *testing.T) {
-	for in, want := range map[string]string{
-		"mx.example.com":           "mx.example.com",
-		"MX.Example.COM.":          "mx.example.com",
-		"mx":                       "mx",
-		"[93.184.216.34]":          "[93.184.216.34]",
-		"[ipv6:2A01:4F8::25]":      "[IPv6:2a01:4f8::25]",
-		"[IPv6:2a01:4f8::25]":      "[IPv6:2a01:4f8::25]",
-		"[::ffff:93.184.216.34]":   "[93.184.216.34]",
-		"[10.0.0.1]":               "", // not public
-		"[IPv6:fe80::1%eth0]":      "",
-		"[93.184.216.34":           "",
-		"[]":                       "",
-		"[IPv6:]":                  "",
-		"93.184.216.34":            "",
-		"mx.example.com at night":  "",
-		"<script>":                 "",
-		"mx\x00.example":           "",
-		"\xff":                     "",
-		strings.Repeat("a.", 2000): "",
-	} {
-		if got := cleanHost(in); got != want {
-			t.Errorf("cleanHost(%q) = %q, want %q", in, got, want)
+// What a report would not show apart is counted as one: a Tally is what the
+// report of it says, to the last policy and detail.
+func TestATallyIsWhatItsReportSays(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	c := newCollector()
+	for range 8_000 {
+		c.Observe(randomEvent(r))
+	}
+	checkTallies(t, c)
+}
+
+// FuzzTally is the same for texts that strangers have thought about.
+func FuzzTally(f *testing.F) {
+	f.Add("version: STSv1|mode: enforce", "*.example.com", "mx.example.com", "self-signed", "https://a.test/?a", 0)
+	f.Add("a\xff\xfeb|\ufffe|\ufdd0|", "MX.A.|*.*", "[ipv6:2A01:4F8::25]", "Not A Reason", "https:", 1100)
+	f.Add("|", "b\u00fccher.example", "mx\x00", "", "a b", 9000)
+	f.Fuzz(func(t *testing.T, lines, patterns, name, reason, info string, n int) {
+		c := newCollector()
+		long := strings.Repeat("x", int(uint(n)%10_000))
+		for i, typ := range []tlsrpt.PolicyType{tlsrpt.STS, tlsrpt.TLSA, tlsrpt.NoPolicyFound} {
+			for _, tail := range []string{"", "a", "b", "\xff"} {
+				p := &tlsrpt.Policy{Type: typ, Domain: name, Strings: append(split(lines), long+tail), MXHosts: append(split(patterns), name)}
+				failure := tlsrpt.Failure{Type: tlsrpt.CertificateExpired, Reason: reason, Info: info}
+				e := session("example.com", p, failure, tlsrpt.Failure{Type: tlsrpt.ResultType(name), Reason: info, Info: info + tail})
+				e.MXHost, e.HELO = name+tail, name
+				e.SendingIP = randomAddr(rand.New(rand.NewPCG(uint64(n), uint64(i))))
+				c.Observe(e)
+			}
+		}
+		checkTallies(t, c)
+	})
+}
+
+// checkTallies makes the reports of all that c holds, and compares.
+func checkTallies(t *testing.T, c *Collector) {
+	t.Helper()
+	who := tlsrpt.Submitter{Organization: "Example Mail", Contact: "tls@example.org"}
+	seen := 0
+	for _, day := range c.Days() {
+		for tally := range c.Tallies(day) {
+			seen++
+			r, err := tlsrpt.NewReport(who, tally.Domain, tally.Day, tally.Policies)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(r.Policies) != len(tally.Policies) {
+				t.Fatalf("%d policies of %s become %d in its report", len(tally.Policies), tally.Domain, len(r.Policies))
+			}
+			for _, p := range tally.Policies {
+				i := slices.IndexFunc(r.Policies, func(q tlsrpt.PolicyResult) bool { return reflect.DeepEqual(p.Policy, q.Policy) })
+				if i < 0 {
+					t.Fatalf("the report does not tell of %.300q", p.Policy)
+				}
+				checkSame(t, p, r.Policies[i])
+			}
+		}
+	}
+	if seen == 0 {
+		t.Fatal("nothing was counted")
+	}
+}
+
+func checkSame(t *testing.T, counted, told tlsrpt.PolicyResult) {
+	t.Helper()
+	if counted.Summary != told.Summary || len(counted.Failures) != len(told.Failures) {
+		t.Fatalf("%+v and %d details become %+v and %d", counted.Summary, len(counted.Failures), told.Summary, len(told.Failures))
+	}
+	for _, d := range counted.Failures {
+		if !slices.Contains(told.Failures, d) {
+			t.Errorf("the report does not tell of %+v", d)
 		}
 	}
 }
 
-// RPT-54, RPT-122
-func TestLinesOfAPolicyAreCleaned(t *testing.T) {
-	for _, tt := range []struct {
-		in    string
-		limit int
-		want  string
-	}{
-		{"mode: enforce ", 100, "mode: enforce "}, // as served
-		{"mode:\tenforce", 100, "mode: enforce"},
-		{"a\x00b\r\x7f\u0085", 100, "a\ufffdb\ufffd\ufffd\ufffd"},
-		{"\xff\xfe", 100, "\ufffd\ufffd"},
-		{"\xed\xa0\x80", 100, "\ufffd\ufffd\ufffd"}, // a lone surrogate
-		{"über", 1, ""},
-		{"über", 2, "ü"},
-		{"x\xff", 3, "x"},
-		{"", 0, ""},
-		{"abc", 0, ""},
-	} {
-		if got := cleanLine(tt.in, tt.limit); got != tt.want {
-			t.Errorf("cleanLine(%q, %d) = %q, want %q", tt.in, tt.limit, got, tt.want)
+// The daemon that collects the Datagram's sessions is told of a policy in the words
+// of a report.
+func TestTheDaemonIsToldWhatAReportSays(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	long := strings.Repeat("x", 1024)
+	for range 300 {
+		p := &tlsrpt.Policy{Type: tlsrpt.STS, Domain: "example.com"}
+		for range 1 + r.IntN(120) {
+			p.Strings = append(p.Strings, pick(r, long+"tail", "a\xff\xfeb", "\ufffe\ufdd0", randomText(r)))
+			p.MXHosts = append(p.MXHosts, randomText(r))
+		}
+		e := session("example.com", p)
+		d, err := readDatagram(appendDatagram(nil, &e, plainRecord, false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCollector()
+		c.Observe(e)
+		shown := only(t, c).Policies[0].Policy
+		shown.Strings = slices.DeleteFunc(shown.Strings, func(line string) bool { return line == "" }) // it takes no empty ones
+		if told := d.policies[0]; !slices.Equal(told.strings, shown.Strings) || !slices.Equal(told.hosts, shown.MXHosts) {
+			t.Fatalf("the daemon is told %.300q %.300q, a report shows %.600q", told.strings, told.hosts, shown)
 		}
 	}
 }
@@ -97,30 +144,14 @@ func TestWhatNeedsCleaningIsOneEntry(t *testing.T) {
 
 func checkPolicy(t *testing.T, p tlsrpt.Policy) {
 	t.Helper()
-	if name, err := dnsname.Host(p.Domain); err != nil || name != p.Domain {
-		t.Errorf("policy domain %q", p.Domain)
-	}
-	for _, line := range p.Strings {
-		if !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl) || len(line) > maxPolicyText {
-			t.Errorf("line %q", line)
-		}
-	}
-	for _, mx := range p.MXHosts {
-		if clean, ok := cleanPattern(mx); !ok || clean != mx {
-			t.Errorf("pattern %q", mx)
-		}
+	if clean := p.Clean(); p.Domain == "" || !reflect.DeepEqual(clean, p) {
+		t.Errorf("%.300q is not clean: %.300q", p, clean)
 	}
 }
 
 func checkDetail(t *testing.T, d tlsrpt.FailureDetail) {
 	t.Helper()
-	f := tlsrpt.Failure{Type: d.Type, Reason: d.Reason, Info: d.Info}
-	if f != f.Clean() || d.Sessions < 1 || d.MXHost != cleanHost(d.MXHost) || d.HELO != cleanHost(d.HELO) || len(d.MXHost)+len(d.HELO) > 2*255 {
+	if d != d.Clean() || d.Sessions < 1 || len(d.MXHost)+len(d.HELO) > 2*255 {
 		t.Errorf("%+v", d)
-	}
-	for _, a := range []netip.Addr{d.SendingIP, d.ReceivingIP} {
-		if a.IsValid() && !publicaddr.Is(a) {
-			t.Errorf("%+v", d)
-		}
 	}
 }
