@@ -7,10 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/emersion/go-msgauth/dkim"
 
@@ -45,35 +41,4 @@ func sign(message []byte, domain, selector string, key crypto.Signer) ([]byte, e
 		BodyCanonicalization:   dkim.CanonicalizationRelaxed,
 	})
 	return signed.Bytes(), err
-}
-
-// verify does what a receiver of reports must: the signature is valid, is the
-// submitter's, and covers both of the headers. The verifier itself refuses a
-// signature with "l=" (RFC 8460, section 3). It returns the names of the headers
-// that are covered.
-func verify(message []byte, dns map[string]string) (covered []string, err error) {
-	found, err := dkim.VerifyWithOptions(bytes.NewReader(message), &dkim.VerifyOptions{
-		LookupTXT: func(name string) ([]string, error) {
-			if record, ok := dns[name]; ok {
-				return []string{record}, nil
-			}
-			return nil, fmt.Errorf("there is no %s", name)
-		},
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case len(found) != 1:
-		return nil, fmt.Errorf("the mail has %d signatures, not one", len(found))
-	case found[0].Err != nil:
-		return nil, found[0].Err
-	case found[0].Domain != submitter:
-		return nil, errors.New("the signature is another domain's")
-	}
-	for _, name := range []string{"TLS-Report-Domain", "TLS-Report-Submitter"} {
-		if !slices.ContainsFunc(found[0].HeaderKeys, func(key string) bool { return strings.EqualFold(key, name) }) {
-			return nil, errors.New("the signature does not cover " + name)
-		}
-	}
-	return found[0].HeaderKeys, nil
 }

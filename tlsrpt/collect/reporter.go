@@ -64,6 +64,7 @@ type Reporter struct {
 	// for a queue and not for a delivery: one that is cut short may arrive twice. Send
 	// is called from up to 16 goroutines. Nil: nothing is mailed, and Trace.GaveUp hears
 	// [ErrNoSend].
+	// One to copy is in examples/dkim.
 	Send func(ctx context.Context, m Mail) error
 	// Transport posts to https destinations. Nil: [NewTransport] of the resolver. Only
 	// RoundTrip is called, so that nothing follows a redirect.
