@@ -50,6 +50,7 @@ var testsMayImport = map[string][]string{
 	"outbound":             {"strictmxtest", "cache"},
 	"mtasts":               {"strictmxtest"},
 	"cache":                {"cache/storetest"},
+	"tlsrpt":               {"strictmxtest"},
 	"tlsrpt/collect":       {"outbound", "mtasts", "strictmxtest"},
 	"internal/realservers": {"outbound", "mtasts", "tlsrpt", "strictmxtest"},
 	"internal/adversary":   {"internal/ablation", "outbound", "mtasts", "tlsrpt", "tlsrpt/collect", "cache", "resolver", "internal/dnsname"},

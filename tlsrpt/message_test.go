@@ -178,7 +178,7 @@ func TestMessageIDs(t *testing.T) {
 	}
 }
 
-// RPT-86, RPT-88..RPT-92, RPT-97, RPT-101: one source for all names.
+// RPT-86, RPT-88, RPT-89, RPT-90, RPT-91, RPT-92, RPT-97, RPT-101: one source for all names.
 func TestFilenameAndSubject(t *testing.T) {
 	s := theSubmitter()
 	s.Contact = "tls@bücher.example" // RPT-89, RPT-102: in A-labels

@@ -34,7 +34,8 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// RPT-55..RPT-59, RPT-62..RPT-75, RPT-77..RPT-80, RPT-83, RPT-84: a report that uses
+// RPT-55..RPT-59, RPT-62..RPT-64, RPT-65, RPT-66, RPT-67, RPT-68, RPT-69..RPT-71, RPT-72,
+// RPT-73..RPT-75, RPT-77..RPT-80, RPT-83, RPT-84: a report that uses
 // everything, read as it is served.
 func TestReportGolden(t *testing.T) {
 	r := theReport(t)
