@@ -29,6 +29,8 @@ func TestEverySessionIsAccountedFor(t *testing.T) {
 					c.seal(noon.AddDate(0, 0, r.IntN(3)-3))
 				case 2:
 					c.Stats()
+				case 3:
+					c.Forget(noon.AddDate(0, 0, r.IntN(3)-3))
 				}
 			}
 		})

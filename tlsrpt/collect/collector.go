@@ -17,6 +17,10 @@ import (
 // copied, and its fields must not change after its first use. All methods may
 // be called at once from many goroutines.
 //
+// Who has no [Reporter] reads a day with Tallies when it is over, and calls Forget when
+// done with it. What nobody forgets is dropped two days after the end of its day, so
+// that there is room to go on counting.
+//
 // Observe alone is enough to count. While Run runs, the TLS-RPT record of each
 // domain is looked up behind the scenes, and domains that ask for no reports
 // take no room.
@@ -44,7 +48,9 @@ type Collector struct {
 	shards  []shard
 	wake    chan struct{} // for Run: there is something to look up
 	running atomic.Bool
-	clock   func() time.Time
+	// reported: a Reporter gives up days itself, by a clock that it has checked.
+	reported atomic.Bool
+	clock    func() time.Time
 }
 
 const (
@@ -84,12 +90,17 @@ func (c *Collector) Observe(e tlsrpt.Event) {
 	c.open()
 	domain, err := dnsname.Domain(e.Domain)
 	day := dayOf(e.Time)
-	away := c.clock().Sub(e.Time.Round(0)) // by the wall clock: a report is about dates
+	now := c.clock()
+	away := now.Sub(e.Time.Round(0)) // by the wall clock: a report is about dates
 
 	s := c.shard(domain)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Seen++
+	if today := dayOf(now); s.swept != today {
+		s.swept = today
+		c.sweep(s, now)
+	}
 	switch {
 	case err != nil || !usable(e.Outcomes):
 		s.stats.Malformed++
@@ -134,7 +145,7 @@ func (c *Collector) count(s *shard, day day, domain string, e *tlsrpt.Event) {
 		}
 		return
 	}
-	if t.sessions == 0 && t.unchecked {
+	if t.sessions == 0 && t.unchecked && c.running.Load() { // else requeue finds it
 		s.todo = append(s.todo, domain)
 		c.wakeRun()
 	}

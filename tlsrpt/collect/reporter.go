@@ -187,6 +187,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 	}
 	defer r.running.Store(false)
 	r.once.Do(r.start)
+	r.Collector.reported.Store(true)
 
 	own, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

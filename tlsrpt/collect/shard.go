@@ -13,6 +13,7 @@ type shard struct {
 	days   map[day]map[string]*tally // by domain
 	todo   []string                  // domains whose record is to be looked up
 	sealed sealedDays
+	swept  day      // the UTC day of the last sweep
 	_      [64]byte // no two shards in one cache line
 }
 
@@ -67,6 +68,30 @@ func (c *Collector) remove(s *shard, d day, domain string) *tally {
 	}
 	c.budget.release(t)
 	return t
+}
+
+// removeDay forgets all tallies of a day, and returns how many sessions they held,
+// which are to be counted anew. s is locked.
+func (c *Collector) removeDay(s *shard, d day) uint64 {
+	var sessions int64
+	for domain := range s.days[d] {
+		sessions += c.remove(s, d, domain).sessions
+	}
+	s.stats.Held -= uint64(sessions)
+	return uint64(sessions)
+}
+
+// sweep drops the days of a shard that are out of place, once a day, unless there is
+// a Reporter. s is locked.
+func (c *Collector) sweep(s *shard, now time.Time) {
+	if c.reported.Load() {
+		return
+	}
+	for d := range s.days {
+		if misplaced(d.time(), now) {
+			s.stats.Stale += c.removeDay(s, d)
+		}
+	}
 }
 
 // sealedDays are the days to which nothing is added any more: the latest of

@@ -2,11 +2,12 @@ package collect
 
 // Stats says what became of every session observed:
 //
-//	Seen = Held + Released + Unwanted + NoRoom + Late + Misdated + Malformed
+//	Seen = Held + Released + Stale + Unwanted + NoRoom + Late + Misdated + Malformed
 type Stats struct {
 	Seen      uint64 // sessions observed
 	Held      uint64 // in tallies now
-	Released  uint64 // in tallies that the Reporter is done with
+	Released  uint64 // in tallies that the Reporter, or the caller of Forget, is done with
+	Stale     uint64 // in tallies that were dropped, as two days after their day nobody was done with them
 	Unwanted  uint64 // to domains without a TLS-RPT record (RFC 8460, section 3)
 	NoRoom    uint64 // to domains for which there was no memory: in no report
 	Late      uint64 // of a day whose reports were being made already
@@ -29,8 +30,8 @@ type Stats struct {
 // counts is the part of Stats that is counted, in each shard. Under its lock the
 // sum above always holds.
 type counts struct {
-	Seen, Held, Released, Unwanted, NoRoom, Late, Misdated, Malformed uint64
-	OverflowPolicies, OverflowDetails                                 uint64
+	Seen, Held, Released, Stale, Unwanted, NoRoom, Late, Misdated, Malformed uint64
+	OverflowPolicies, OverflowDetails                                        uint64
 }
 
 // Stats returns the counts so far.
@@ -48,6 +49,7 @@ func (c *Collector) Stats() Stats {
 		st.Seen += n.Seen
 		st.Held += n.Held
 		st.Released += n.Released
+		st.Stale += n.Stale
 		st.Unwanted += n.Unwanted
 		st.NoRoom += n.NoRoom
 		st.Late += n.Late

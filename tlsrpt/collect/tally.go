@@ -50,7 +50,8 @@ func (c *Collector) Days() []time.Time {
 
 // Tallies yields what was counted on the UTC day that day is in, in the order of
 // the domains' names. Each is made when it is yielded, and no lock is held
-// meanwhile: sessions go on being counted.
+// meanwhile: sessions go on being counted. Whoever makes reports of them waits until
+// the day is over and half an hour more, and then calls Forget.
 func (c *Collector) Tallies(day time.Time) iter.Seq[Tally] {
 	return func(yield func(Tally) bool) {
 		for _, domain := range c.domains(day) {
@@ -110,6 +111,24 @@ func (c *Collector) seal(day time.Time) {
 		s.sealed.add(dayOf(day))
 		s.mu.Unlock()
 	}
+}
+
+// Forget ends the UTC day that day is in, and drops what was counted on it: for those
+// who make reports themselves, and are done with that day. Sessions of it that come
+// later are counted as late. It returns the number of sessions dropped, which is more
+// than Tallies told of if some came since. A day that a [Reporter] is to report must
+// not be forgotten.
+func (c *Collector) Forget(day time.Time) (sessions int64) {
+	c.seal(day)
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		n := c.removeDay(s, dayOf(day))
+		s.stats.Released += n
+		s.mu.Unlock()
+		sessions += int64(n)
+	}
+	return sessions
 }
 
 // drop forgets the tally of a domain on a day, whose report was delivered or is

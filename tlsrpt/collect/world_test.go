@@ -57,7 +57,7 @@ func only(t *testing.T, c *Collector) Tally {
 func sum(t *testing.T, c *Collector) Stats {
 	t.Helper()
 	st := c.Stats()
-	if st.Seen != st.Held+st.Released+st.Unwanted+st.NoRoom+st.Late+st.Misdated+st.Malformed {
+	if st.Seen != st.Held+st.Released+st.Stale+st.Unwanted+st.NoRoom+st.Late+st.Misdated+st.Malformed {
 		t.Errorf("sessions are missing: %+v", st)
 	}
 	var held uint64
