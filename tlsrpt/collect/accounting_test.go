@@ -53,7 +53,7 @@ func TestEverySessionIsAccountedFor(t *testing.T) {
 		t.Errorf("nothing is held, and yet: %+v", st)
 	}
 	for i := range c.budget.parents {
-		if n := c.budget.parents[i].Load(); n != 0 {
+		if n := c.budget.parents[i].all.Load(); n != 0 {
 			t.Errorf("parent %d holds %d bytes", i, n)
 		}
 	}

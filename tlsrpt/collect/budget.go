@@ -13,7 +13,8 @@ const (
 	parentShare    = 100
 	minParentShare = 32 << 10
 	// Domains whose record is not known yet hold at most a quarter: of junk domains
-	// hardly one has a record, and they must not push out those that do.
+	// hardly one has a record, and they must not push out those that do. One parent
+	// has its share of the quarter, not more: its name servers can be silent for days.
 	pendingShare = 4
 	// One sixteenth of each share is kept for the overflow of what is held already.
 	reserveShare = 16
@@ -28,8 +29,10 @@ type budget struct {
 	seed    maphash.Seed
 	all     atomic.Int64
 	pending atomic.Int64
-	parents []atomic.Int64
+	parents []parentBytes
 }
+
+type parentBytes struct{ all, pending atomic.Int64 }
 
 // rank says which part of the memory something may be taken from.
 type rank uint8
@@ -49,7 +52,7 @@ func (b *budget) init(memory int64) {
 	for slots < 1<<16 && int64(slots) < memory>>15 {
 		slots *= 2
 	}
-	b.parents = make([]atomic.Int64, slots)
+	b.parents = make([]parentBytes, slots)
 }
 
 // slot returns where a parent is counted.
@@ -64,15 +67,29 @@ func (b *budget) grow(t *tally, n int, r rank) bool {
 	switch {
 	case !take(&b.all, b.memory, n, r):
 		return false
-	case !take(parent, max(b.memory/parentShare, minParentShare), n, r):
+	case !take(&parent.all, shareOf(b.memory), n, r):
 		b.all.Add(-int64(n))
 		return false
-	case t.pending && !take(&b.pending, b.memory/pendingShare, n, r):
-		parent.Add(-int64(n))
+	case t.pending && !b.takePending(parent, n, r):
+		parent.all.Add(-int64(n))
 		b.all.Add(-int64(n))
 		return false
 	}
 	t.cost += int32(n)
+	return true
+}
+
+// shareOf is what one parent may hold of so much memory.
+func shareOf(memory int64) int64 { return max(memory/parentShare, minParentShare) }
+
+func (b *budget) takePending(parent *parentBytes, n int, r rank) bool {
+	if !take(&b.pending, b.memory/pendingShare, n, r) {
+		return false
+	}
+	if !take(&parent.pending, shareOf(b.memory/pendingShare), n, r) {
+		b.pending.Add(-int64(n))
+		return false
+	}
 	return true
 }
 
@@ -91,6 +108,7 @@ func take(from *atomic.Int64, limit int64, n int, r rank) bool {
 func (b *budget) settle(t *tally) {
 	if t.pending {
 		t.pending = false
+		b.parents[t.slot].pending.Add(-int64(t.cost))
 		b.pending.Add(-int64(t.cost))
 	}
 }
@@ -98,7 +116,7 @@ func (b *budget) settle(t *tally) {
 // release gives back all that t held.
 func (b *budget) release(t *tally) {
 	b.settle(t)
-	b.parents[t.slot].Add(-int64(t.cost))
+	b.parents[t.slot].all.Add(-int64(t.cost))
 	b.all.Add(-int64(t.cost))
 	t.cost = 0
 }

@@ -28,8 +28,8 @@ type Collector struct {
 	// Memory bounds, in bytes, all that is held for the reports to come. If
 	// zero, 512 MiB, which is room for a million domains with a policy each.
 	// Domains of which it is not known yet whether they want reports get a
-	// quarter, and one registrable domain with all its names 1 %. What finds no
-	// room is counted all the same: see [Stats].
+	// quarter, and one registrable domain with all its names 1 % of either. What
+	// finds no room is counted all the same: see [Stats].
 	Memory int64
 	// MaskSendingIP leaves the address that a session came from out of reports
 	// (RFC 8460, section 8).
@@ -45,6 +45,7 @@ type Collector struct {
 	seed    maphash.Seed
 	budget  budget
 	records records
+	guests  guests
 	shards  []shard
 	wake    chan struct{} // for Run: there is something to look up
 	running atomic.Bool
@@ -72,6 +73,7 @@ func (c *Collector) open() {
 		c.budget.init(c.Memory)
 		c.records.resolver = c.Resolver
 		c.records.capacity = int(min(max(c.budget.memory/bytesPerRecord, minRecords), maxRecords))
+		c.guests.capacity = c.records.capacity / recordsPerGuest
 		c.shards = make([]shard, numShards)
 		c.wake = make(chan struct{}, 1)
 		if c.clock == nil {
@@ -141,6 +143,7 @@ func (c *Collector) count(s *shard, day day, domain string, e *tlsrpt.Event) {
 	if !counted {
 		s.stats.NoRoom++
 		if t.sessions == 0 {
+			c.ask(s, domain, t)
 			c.remove(s, day, domain)
 		}
 		return
@@ -158,8 +161,8 @@ func (c *Collector) count(s *shard, day day, domain string, e *tlsrpt.Event) {
 // none, which is then counted. s is locked.
 //
 // Slots are for domains with a TLS-RPT record (R26). Where it is not known yet, the
-// domain is pending; one that had a record the day before is not, and looked up
-// again all the same. It returns the name as well, as a string of our own.
+// domain is pending; one that had a record lately or the day before is not, and
+// looked up again all the same. It returns the name as well, as a string of our own.
 func (c *Collector) admit(s *shard, day day, domain string) (*tally, string) {
 	f, known := c.records.known(domain)
 	if known = known && !f.silent; known && len(f.rua) == 0 { // RPT-20
@@ -168,6 +171,8 @@ func (c *Collector) admit(s *shard, day day, domain string) (*tally, string) {
 	}
 	t := &tally{slot: c.budget.slot(dnsname.Parent(domain)), unchecked: !known}
 	if known {
+		t.rua = strings.Join(f.rua, " ")
+	} else if f, ok := c.records.recalled(domain); ok {
 		t.rua = strings.Join(f.rua, " ")
 	} else if before := s.find(day-1, domain); before != nil {
 		t.rua = before.rua
@@ -178,6 +183,7 @@ func (c *Collector) admit(s *shard, day day, domain string) (*tally, string) {
 	}
 	if !c.budget.grow(t, cost, ordinary) {
 		s.stats.NoRoom++
+		c.ask(s, domain, t)
 		return nil, ""
 	}
 	domain = strings.Clone(domain) // it may be a part of something large

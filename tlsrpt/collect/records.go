@@ -82,6 +82,13 @@ func (r *records) known(domain string) (f found, ok bool) {
 	return f, true
 }
 
+// recalled returns the record that was known last, and ok if it may still stand in
+// for one that DNS does not give (RPT-23). It waits for nobody.
+func (r *records) recalled(domain string) (f found, ok bool) {
+	f, ok = r.cache.Get(domain)
+	return f, ok && len(f.rua) > 0 && time.Since(r.base)-f.learned < staleLife
+}
+
 // lookup returns what is known, and asks DNS if it is time to. An error means that
 // nothing could be learned now: errBusy, errSilent, that of DNS, or that of ctx.
 // Callers who want to know about one domain share one lookup.

@@ -70,6 +70,7 @@ func (f *finder) gather() {
 		s.mu.Unlock()
 		f.add(names)
 	}
+	f.add(f.c.guests.take())
 }
 
 func (f *finder) add(names []string) {
@@ -81,7 +82,7 @@ func (f *finder) add(names []string) {
 // fly begins a flight for each domain whose turn it is.
 func (f *finder) fly(ctx context.Context) {
 	for {
-		name, ok := f.turns.next(f.c.unchecked)
+		name, ok := f.turns.next(func(name string) bool { return f.c.guests.has(name) || f.c.unchecked(name) })
 		if !ok {
 			return
 		}
@@ -99,6 +100,7 @@ func (f *finder) fly(ctx context.Context) {
 // domains are looked up again, all at one time.
 func (f *finder) land(l landing) {
 	f.turns.land(l.domain)
+	f.c.guests.leave(l.domain)
 	if l.err == nil {
 		return
 	}
@@ -110,6 +112,7 @@ func (f *finder) land(l landing) {
 // requeue lists all domains to look up, since an earlier Run may have taken some
 // and ended.
 func (c *Collector) requeue() {
+	c.guests.restart()
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
