@@ -195,7 +195,7 @@ func TestDatagramOfSlowDomains(t *testing.T) {
 		if got := x.domains(); got != "x.test" {
 			t.Errorf("told of %q", got)
 		}
-		// One parent has a sixteenth of the room.
+		// One parent has a small share of the room.
 		wantStats(t, d, DatagramStats{Seen: 51, Sent: 1, Overflow: 46, Waiting: 4})
 		for i := range 100 {
 			observe(d, fmt.Sprintf("a.d%d.slow.test", i), fmt.Sprintf("d%d.test", i))
@@ -270,6 +270,45 @@ func TestDatagramRoomIsBounded(t *testing.T) { // I15
 		wantStats(t, d, DatagramStats{Seen: 300, Overflow: 200, Waiting: 100})
 		time.Sleep(10 * time.Minute)
 		wantStats(t, d, DatagramStats{Seen: 300, Overflow: 200, Unknown: 100})
+	})
+}
+
+// Domains that DNS does not answer for leave room for others, and those that were
+// known lately need none.
+func TestDatagramOfSilentDomains(t *testing.T) { // R26
+	synctest.Test(t, func(t *testing.T) {
+		d := &Datagram{Queue: 400, Resolver: txtFunc(func(ctx context.Context, name string) ([]string, error) {
+			switch {
+			case strings.HasPrefix(name, "_smtp._tls.silent"):
+				return nil, errDNS
+			case strings.HasPrefix(name, "_smtp._tls.slow"):
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return wanting(ctx, name)
+		})}
+		_, stop := start(t, d)
+		defer stop()
+		observe(d, "lately.test")
+		synctest.Wait()
+		time.Sleep(2 * recordLife)
+		for i := range 1000 {
+			observe(d, fmt.Sprintf("silent%d.test", i))
+			synctest.Wait()
+		}
+		wantStats(t, d, DatagramStats{Seen: 1001, Sent: 1, Unknown: 900, Waiting: 100})
+		for i := range 100 {
+			observe(d, fmt.Sprintf("x%d.test", i))
+			synctest.Wait()
+		}
+		wantStats(t, d, DatagramStats{Seen: 1101, Sent: 101, Unknown: 900, Waiting: 100})
+		for i := range 400 { // the first time, each may be one that answers
+			observe(d, fmt.Sprintf("slow%d.test", i))
+			synctest.Wait()
+		}
+		observe(d, "lately.test", "new.test")
+		synctest.Wait()
+		wantStats(t, d, DatagramStats{Seen: 1503, Sent: 102, Unknown: 900, Overflow: 101, Waiting: 400})
 	})
 }
 

@@ -16,8 +16,12 @@ const (
 	restBusy   = time.Second     // until a lookup is tried again
 	restSilent = minSilence
 	// One parent, a registrable domain, may take this share of the places of those
-	// that wait for DNS, which is as slow as it likes.
-	parentRoom = 16
+	// that wait for DNS, which is as slow as it likes, and always a few.
+	parentRoom    = 64
+	minParentRoom = 4
+	// Those that DNS did not answer for have this share: what is asked for the first
+	// time is likely to be known at once, and is not to be kept out by them.
+	restingRoom = 4
 )
 
 // sender is what one Run works with.
@@ -33,6 +37,7 @@ type sender struct {
 	todo    []string         // domains to be looked up
 	flying  int              // lookups in the air
 	resting int              // rooms that wait to be tried again
+	idle    int              // sessions in those
 	landed  chan landing
 
 	down   bool      // the operator was told that the daemon is lost
@@ -90,7 +95,7 @@ func (w *sender) run(ctx context.Context) {
 func (w *sender) event(ctx context.Context, e observed) {
 	f, ok := w.d.records.known(e.Domain)
 	if !ok || f.silent {
-		w.hold(e)
+		w.hold(ctx, e)
 		return
 	}
 	w.tell(ctx, &e, f)
@@ -134,10 +139,15 @@ func (w *sender) report(err error) {
 	}
 }
 
-// hold lets a session wait for its domain's record.
-func (w *sender) hold(e observed) {
+// hold lets a session wait for its domain's record. Without room, a record that was
+// known lately has to do.
+func (w *sender) hold(ctx context.Context, e observed) {
 	parent := dnsname.Parent(e.Domain)
-	if places := cap(w.d.queue); w.held >= places || w.parents[parent] >= max(places/parentRoom, 1) {
+	if places := cap(w.d.queue); w.held >= places || w.parents[parent] >= max(places/parentRoom, minParentRoom) {
+		if f, ok := w.d.records.recalled(e.Domain); ok {
+			w.tell(ctx, &e, f)
+			return
+		}
 		w.d.done(fateOverflow, 1)
 		return
 	}
@@ -150,6 +160,10 @@ func (w *sender) hold(e observed) {
 	x.events = append(x.events, e)
 	w.parents[parent]++
 	w.held++
+	if x.resting {
+		w.idle++
+		w.makeRoom()
+	}
 }
 
 // fly starts the lookups that there are places for.
@@ -175,6 +189,8 @@ func (w *sender) land(ctx context.Context, l landing) {
 			x.next = time.Now().Add(restBusy)
 		}
 		w.resting++
+		w.idle += len(x.events)
+		w.makeRoom()
 		return
 	}
 	w.clear(l.domain, x)
@@ -190,15 +206,40 @@ func (w *sender) wake(now time.Time) {
 		switch {
 		case !x.resting:
 		case now.Sub(x.since) >= maxWait:
-			w.resting--
-			w.clear(domain, x)
-			w.d.done(fateUnknown, len(x.events))
+			w.giveUp(domain, x)
 		case !now.Before(x.next):
-			w.resting--
-			x.resting = false
+			w.rise(x)
 			w.todo = append(w.todo, domain)
 		}
 	}
+}
+
+// makeRoom gives up those that have waited for the longest while DNS does not
+// answer, until the others have no more than their share.
+func (w *sender) makeRoom() {
+	for w.idle > max(cap(w.d.queue)/restingRoom, 1) {
+		var domain string
+		var oldest *room
+		for name, x := range w.rooms {
+			if x.resting && (oldest == nil || x.since.Before(oldest.since)) {
+				domain, oldest = name, x
+			}
+		}
+		w.giveUp(domain, oldest)
+	}
+}
+
+func (w *sender) giveUp(domain string, x *room) {
+	w.rise(x)
+	w.clear(domain, x)
+	w.d.done(fateUnknown, len(x.events))
+}
+
+// rise ends the rest of a room.
+func (w *sender) rise(x *room) {
+	x.resting = false
+	w.resting--
+	w.idle -= len(x.events)
 }
 
 func (w *sender) clear(domain string, x *room) {
