@@ -19,7 +19,8 @@ import (
 const (
 	postTimeout   = 30 * time.Second // of one POST, from the lookup of the name to the last byte read
 	headerTimeout = 10 * time.Second
-	maxReplyBody  = 4 << 10 // R18: what is read of a reply that nobody looks at
+	maxReplyBody  = 4 << 10         // R18: what is read of a reply that nobody looks at,
+	replyTimeout  = 2 * time.Second // and for how long
 )
 
 // errTimeout stands for a time limit of our own. It is not a context's error:
@@ -89,6 +90,7 @@ func once(ctx context.Context, transport http.RoundTripper, u *url.URL, body []b
 	}
 	// Read so that the other side can end its reply in peace. Whatever comes of
 	// that, the report was accepted.
+	defer time.AfterFunc(replyTimeout, cancel).Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxReplyBody)
 	return nil
 }

@@ -152,6 +152,7 @@ func (r *Reporter) start() {
 	}
 	r.jobs.rnd = rand.New(rand.NewPCG(r.seed, 0))
 	r.jobs.days, r.jobs.wake = make(map[time.Time]*sealedDay), make(chan struct{}, 1)
+	r.jobs.owners = make(map[string]*owner)
 	r.hosts.states.Capacity = maxTracked
 	r.suppressed.Capacity = maxSuppressed
 }

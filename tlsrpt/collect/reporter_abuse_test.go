@@ -1,10 +1,13 @@
 package collect
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -87,6 +90,128 @@ func TestEveryReportIsOfferedOnce(t *testing.T) {
 		}
 		if rs := d.balance(); len(offered) != 200 || rs.GivenUp != (Count{200, 200}) || rs.Attempts > 1000 {
 			t.Errorf("%d of 200 reports were offered, stats %+v", len(offered), rs)
+		}
+	})
+}
+
+// drip is a body that never ends by itself.
+type drip struct{ ctx context.Context }
+
+func (d drip) Read([]byte) (int, error) { <-d.ctx.Done(); return 0, d.ctx.Err() }
+func (d drip) Close() error             { return nil }
+
+// R17: six owners of hundreds of names, all slow in DNS or on hosts without number,
+// delay the reports of nobody else for longer than they are spread over.
+func TestSlowOwnersKeepNobodyWaiting(t *testing.T) {
+	const owners, names = 6, 200
+	for _, c := range []struct {
+		name string
+		dns  bool
+		post func(*http.Request) (*http.Response, error)
+	}{
+		{name: "DNS is silent", dns: true},
+		{name: "hosts swallow connections", post: func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, context.Cause(r.Context())
+		}},
+		{name: "replies drip", post: func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: drip{r.Context()}}, nil
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, d *desk) {
+				var busy, most [owners]atomic.Int32
+				slow := func(name string) (leave func()) {
+					for i := range owners {
+						if strings.HasSuffix(name, fmt.Sprintf(".attacker%d.test", i)) {
+							most[i].Store(max(most[i].Load(), busy[i].Add(1)))
+							return func() { busy[i].Add(-1) }
+						}
+					}
+					return nil
+				}
+				d.r.Resolver = txtFunc(func(ctx context.Context, name string) ([]string, error) {
+					if leave := slow(name); leave != nil && c.dns {
+						defer leave()
+						<-ctx.Done()
+						return nil, ctx.Err()
+					} else if leave != nil {
+						leave()
+					}
+					a, err := d.TXT(ctx, name)
+					return a.Records, err
+				})
+				d.r.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+					if leave := slow(r.URL.Host); leave != nil {
+						defer leave()
+						return c.post(r)
+					}
+					return d.RoundTrip(r)
+				})
+				for i := range owners * names {
+					domain := fmt.Sprintf("a%d.attacker%d.test", i, i%owners)
+					d.publish(domain, "https://x."+domain+"/", "https://y."+domain+"/", "https://z."+domain+"/")
+					d.sessions(1, domain)
+				}
+				for i := range 50 {
+					domain := fmt.Sprintf("d%d.test", i)
+					d.publish(domain, "https://"+domain+"/")
+					d.sessions(1, domain)
+				}
+				d.r.Jitter = time.Nanosecond // all at once
+				defer d.run()()
+				until("2000-01-02T00:40:00Z")
+				if n := d.served(); n != 50 {
+					t.Errorf("%d of 50 reports arrived within ten minutes", n)
+				}
+				for i := range owners {
+					if n := most[i].Load(); n > atOnce/4 {
+						t.Errorf("owner %d had %d places", i, n)
+					}
+				}
+				until("2000-01-05T00:00:00Z")
+				if rs := d.balance(); rs.Pending != 0 {
+					t.Errorf("stats %+v", rs)
+				}
+			})
+		})
+	}
+}
+
+// Tasks that wait for a place of their owner are still there when Run ends and
+// begins again (I13).
+func TestWaitingTasksOutliveRun(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.attack(50, func(i int) []string { return []string{"mailto:tls@attacker.test"} })
+		ended := false
+		d.r.Jitter, d.r.Send = time.Nanosecond, func(ctx context.Context, m Mail) error {
+			if !ended {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return d.send(ctx, m)
+		}
+		stop := d.run()
+		until("2000-01-02T00:30:30Z")
+		stop()
+		ended = true
+		defer d.run()()
+		until("2000-01-02T00:35:00Z")
+		if rs := d.balance(); rs.Delivered != (Count{50, 50}) {
+			t.Errorf("stats %+v", rs)
+		}
+	})
+}
+
+// What a host says after it took a report is waited for only for a moment (R18).
+func TestAReplyThatDripsIsCutShort(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		p := poster{transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(drip{r.Context()})}, nil
+		})}
+		start := time.Now()
+		if err := p.post(t.Context(), "https://a.test/", nil); err != nil || time.Since(start) != replyTimeout {
+			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
 }

@@ -116,6 +116,7 @@ func TestSealedDaysAreForgotten(t *testing.T) {
 		}
 		task, _ := r.jobs.next(instant(i + 3))
 		r.jobs.end(task, nil, 1)
+		r.jobs.leave(task, instant(i+3))
 	}
 	if n := len(r.jobs.days); n != maxSealedDays {
 		t.Errorf("%d days are remembered", n)

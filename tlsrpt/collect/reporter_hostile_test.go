@@ -106,7 +106,7 @@ func TestASlowHostKeepsNobodyWaiting(t *testing.T) {
 		if got := len(d.accepted()); got != n/10 {
 			t.Errorf("%d of %d reports to a good host went out in time", got, n/10)
 		}
-		if most.Load() > perHostAtOnce || posts.Load() > 100 {
+		if most.Load() > atOnceByOwner || posts.Load() > 100 {
 			t.Errorf("%d POSTs to the bad one, %d at once", posts.Load(), most.Load())
 		}
 		// It comes back, and gets what is its.

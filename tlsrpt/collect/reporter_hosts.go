@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"sync"
 	"time"
 
 	"github.com/strictmx/strictmx/cache"
@@ -8,7 +9,7 @@ import (
 )
 
 const (
-	perHostAtOnce = 4 // of the POSTs being made
+	atOnceByOwner = 4 // of the POSTs being made
 	// A host that gave no answer so often in a row is left alone for a minute, and
 	// for twice as long each time it fails again.
 	patienceWithHost = 3
@@ -21,41 +22,45 @@ const (
 
 // hosts keeps one host that is slow, or down, from taking all the places: a
 // vendor that collects for fifty thousand domains, or somebody who wants the
-// reports of others never to leave.
+// reports of others never to leave. Places are counted for all hosts with one
+// owner together, failures for each.
 type hosts struct {
 	states cache.LRU[hostState]
+	mu     sync.Mutex
+	busy   map[string]int // POSTs being made, by owner; guarded by mu
 }
 
 type hostState struct {
-	busy, failures int
-	heldUntil      instant
+	failures  int // in a row
+	heldUntil instant
 }
 
-// enter takes one of a host's places, or says how long to stay away, and whether
-// because it failed. That is no reason where it is the last chance.
+// enter takes one of the places of a host's owner, or says how long to stay away,
+// and whether because the host failed. That is no reason where it is the last
+// chance.
 func (h *hosts) enter(host string, now instant, last bool) (wait time.Duration, held bool) {
-	h.states.Update(host, func(s hostState, _ bool) (hostState, bool) {
-		switch {
-		case s.heldUntil > now && !last:
-			wait, held = s.heldUntil-now, true
-		case s.busy >= perHostAtOnce:
-			wait = busyWait
-		default:
-			s.busy++
-		}
-		return s, true
-	})
-	return wait, held
+	if s, _ := h.states.Get(host); s.heldUntil > now && !last {
+		return s.heldUntil - now, true
+	}
+	owner := dnsname.Parent(host)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.busy[owner] >= atOnceByOwner {
+		return busyWait, false
+	}
+	if h.busy == nil {
+		h.busy = make(map[string]int)
+	}
+	h.busy[owner]++
+	return 0, false
 }
 
-// leave gives the place back. A host that answered well is as good as any; one
-// that failed may be held.
+// leave gives the place back. A host that answered is as good as any; one that
+// failed may be held.
 func (h *hosts) leave(host string, now instant, ok bool) {
 	h.states.Update(host, func(s hostState, _ bool) (hostState, bool) {
-		s.busy = max(s.busy-1, 0) // its state may have made room for another's
 		if ok {
-			s.failures, s.heldUntil = 0, 0
-			return s, s.busy > 0
+			return hostState{}, false
 		}
 		s.failures++
 		if over := s.failures - patienceWithHost; over >= 0 {
@@ -63,6 +68,12 @@ func (h *hosts) leave(host string, now instant, ok bool) {
 		}
 		return s, true
 	})
+	owner := dnsname.Parent(host)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.busy[owner]--; h.busy[owner] <= 0 {
+		delete(h.busy, owner)
+	}
 }
 
 // mailboxKey is a mailbox as it is counted and suppressed. Its host may tell the

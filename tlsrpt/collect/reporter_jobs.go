@@ -6,17 +6,30 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/strictmx/strictmx/internal/dnsname"
 )
+
+// perOwnerAtOnce is how many of the places the domains with one owner get, who can
+// make up any number of them, each with slow DNS and slow hosts.
+const perOwnerAtOnce = 4
 
 // jobs knows the state of every report of every sealed day: what is still to be
 // done, and when. It is the one place where that changes.
 type jobs struct {
-	mu    sync.Mutex
-	days  map[time.Time]*sealedDay // those that were sealed, so that none is twice
-	queue taskQueue                // the tasks that nobody works on
-	stats ReporterStats
-	rnd   *rand.Rand
-	wake  chan struct{} // something was put into the queue
+	mu     sync.Mutex
+	days   map[time.Time]*sealedDay // those that were sealed, so that none is twice
+	queue  taskQueue                // the tasks that nobody works on
+	owners map[string]*owner
+	stats  ReporterStats
+	rnd    *rand.Rand
+	wake   chan struct{} // something was put into the queue
+}
+
+// owner is the work for the domains that have one.
+type owner struct {
+	busy    int     // tasks being worked on
+	waiting []*task // that are due, and for which there was no place
 }
 
 // sealedDay is a day that is over. Its counts of reports for each destination are
@@ -109,23 +122,57 @@ func (j *jobs) hurry(day time.Time, now instant) {
 }
 
 // next takes the task that is due first from the queue, if it is due, or says how
-// long to wait for it.
+// long to wait for it. Whoever takes it calls leave in the end.
 func (j *jobs) next(now instant) (t *task, wait time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if len(j.queue) == 0 {
-		return nil, longestNap
+	for len(j.queue) > 0 {
+		if first := j.queue[0]; first.due > now {
+			return nil, first.due - now
+		}
+		t = pq.Pop(&j.queue).(*task)
+		o := j.owners[dnsname.Parent(t.domain)]
+		if o == nil {
+			o = new(owner)
+			j.owners[dnsname.Parent(t.domain)] = o
+		}
+		if o.busy < perOwnerAtOnce {
+			o.busy++
+			return t, 0
+		}
+		o.waiting = append(o.waiting, t)
 	}
-	if first := j.queue[0]; first.due > now {
-		return nil, first.due - now
+	return nil, longestNap
+}
+
+// leave gives back the place of a task. It goes to the owner's next one, behind
+// what is due by now: those of others.
+func (j *jobs) leave(t *task, now instant) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	name := dnsname.Parent(t.domain)
+	o := j.owners[name]
+	o.busy--
+	switch {
+	case len(o.waiting) > 0:
+		next := o.waiting[0]
+		o.waiting[0], o.waiting = nil, o.waiting[1:]
+		next.due = now
+		j.push(next)
+	case o.busy == 0:
+		delete(j.owners, name)
 	}
-	return pq.Pop(&j.queue).(*task), 0
 }
 
 // again puts a task back, to be looked at when its due time has come.
 func (j *jobs) again(t *task) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.push(t)
+}
+
+// push needs mu.
+func (j *jobs) push(t *task) {
 	pq.Push(&j.queue, t)
 	select {
 	case j.wake <- struct{}{}:

@@ -29,10 +29,12 @@ func (r *Reporter) loop(ctx context.Context, running *sync.WaitGroup) {
 		select {
 		case <-ctx.Done():
 			r.jobs.again(t)
+			r.jobs.leave(t, r.clock.mono())
 		case places <- struct{}{}:
 			running.Go(func() {
 				defer func() { <-places }()
 				r.work(ctx, t)
+				r.jobs.leave(t, r.clock.mono())
 			})
 		}
 	}
