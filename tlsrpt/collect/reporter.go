@@ -137,6 +137,7 @@ func (r *Reporter) start() {
 	if r.logger == nil {
 		r.logger = slog.New(slog.DiscardHandler)
 	}
+	r.logger = slog.New(calmHandler{r.logger.Handler()})
 	if r.Trace != nil {
 		r.trace = *r.Trace
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -212,6 +213,55 @@ func TestAReplyThatDripsIsCutShort(t *testing.T) {
 		start := time.Now()
 		if err := p.post(t.Context(), "https://a.test/", nil); err != nil || time.Since(start) != replyTimeout {
 			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// logFunc is a handler of a Logger.
+type logFunc func(slog.Record)
+
+func (logFunc) Enabled(context.Context, slog.Level) bool           { return true }
+func (f logFunc) Handle(_ context.Context, line slog.Record) error { f(line); return nil }
+func (f logFunc) WithAttrs([]slog.Attr) slog.Handler               { return f }
+func (f logFunc) WithGroup(string) slog.Handler                    { return f }
+
+// R20: a Logger that panics costs its lines and nothing else.
+func TestALoggerThatPanics(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		var lines atomic.Int32
+		d.r.Logger = slog.New(logFunc(func(slog.Record) { lines.Add(1); panic("logger") }))
+		d.neighbours(5, "https://vendor.test/")
+		d.publish("d0.test", "mailto:tls@d0.test", "https://d0.test/") // the record changed: it is told
+		d.mailing = errors.New("queue is full")
+		defer d.run()()
+		until("2000-01-04T00:00:00Z")
+		if rs := d.balance(); rs.Delivered != (Count{5, 5}) || lines.Load() == 0 {
+			t.Errorf("%d lines, stats %+v", lines.Load(), rs)
+		}
+	})
+}
+
+// A Logger that is slow does not keep everybody from looking at the clock.
+func TestTheClockIsFreeWhileItsJumpIsLogged(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		told := false
+		d.r.Logger = slog.New(logFunc(func(line slog.Record) {
+			if !strings.Contains(line.Message, "the clock jumped") {
+				return
+			}
+			told = true
+			if !d.r.guardMu.TryLock() {
+				t.Error("the clock is locked")
+				return
+			}
+			d.r.guardMu.Unlock()
+		}))
+		defer d.run()()
+		until("2000-01-01T01:00:00Z")
+		d.set(time.Hour)
+		until("2000-01-01T01:15:00Z")
+		if !told {
+			t.Error("the jump was not logged")
 		}
 	})
 }

@@ -85,9 +85,9 @@ func (r *Reporter) dropDay(day time.Time) {
 // time returns the time of day to go by, and whether the clocks agree on it.
 func (r *Reporter) time() (now time.Time, steady bool) {
 	r.guardMu.Lock()
-	defer r.guardMu.Unlock()
 	was := r.guard.steady
 	now, steady = r.guard.now(r.clock)
+	r.guardMu.Unlock()
 	if was && !steady {
 		r.logger.Warn("the clock jumped, or the machine slept; a jump ahead is believed when it has lasted", "wait", settling)
 	}

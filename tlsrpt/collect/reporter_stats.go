@@ -1,7 +1,9 @@
 package collect
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -80,4 +82,17 @@ func (l *limiter) allow(now instant) (suppressed uint64, ok bool) {
 	l.full += every
 	suppressed, l.suppressed = l.suppressed, 0
 	return suppressed, true
+}
+
+// calmHandler is the handler of the caller's Logger, whose panics end no more than
+// the line (R20).
+type calmHandler struct{ slog.Handler }
+
+func (h calmHandler) Enabled(ctx context.Context, level slog.Level) (on bool) {
+	_ = protect("the Logger", func() error { on = h.Handler.Enabled(ctx, level); return nil })
+	return on
+}
+
+func (h calmHandler) Handle(ctx context.Context, line slog.Record) error {
+	return protect("the Logger", func() error { return h.Handler.Handle(ctx, line) })
 }
