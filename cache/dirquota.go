@@ -23,6 +23,9 @@ const (
 	block = 4096 // what most file systems give to the smallest file
 	// sampleSize is among how many entries those to evict are sought.
 	sampleSize = 4096
+	// evictFor is how long they are sought, and what is left of an eviction when its
+	// ctx has ended: on a slow disk a small sample is better than none in time.
+	evictFor = 200 * time.Millisecond
 )
 
 // onDisk is what a file of that length takes.
@@ -102,12 +105,14 @@ func (o *openDir) makeRoom(ctx context.Context, size int64) error {
 	}
 	evicted := 0
 	var err error
+	began := time.Now()
 	// A sixteenth more than needed, so that not every call has to do this.
 	for goal := max(o.quota-o.quota/16-size, 0); err == nil && o.used() > goal; {
 		var n int
 		n, err = o.evict(ctx, goal)
-		if evicted += n; n == 0 {
-			break
+		enough := o.used()+size <= o.quota && time.Since(began) >= evictFor
+		if evicted += n; n == 0 || enough {
+			break // the caller waits
 		}
 	}
 	if evicted > 0 {
@@ -129,18 +134,24 @@ type candidate struct {
 }
 
 // evict looks at some shards, drawn at random so that nobody who chooses keys
-// can choose what goes, and evicts an eighth of what it finds, or as much as is needed.
+// can choose what goes, and evicts an eighth of what it finds, or as much as is
+// needed. What it found when its time was up or ctx ended is made use of: else
+// no call would make room where none has the time to find all of it.
 func (o *openDir) evict(ctx context.Context, goal int64) (evicted int, err error) {
 	var sample []candidate
+	until := time.Now().Add(evictFor)
 	for _, shard := range rand.Perm(shardCount) {
-		found, err := o.candidates(ctx, shard)
-		if err != nil {
+		found, err := o.candidates(ctx, shard, until)
+		sample = append(sample, found...)
+		if err != nil && len(sample) == 0 {
 			return 0, err
 		}
-		if sample = append(sample, found...); len(sample) >= sampleSize {
+		if err != nil || len(sample) >= sampleSize || len(sample) > 0 && time.Now().After(until) {
 			break
 		}
 	}
+	ctx, cancel := lasting(ctx, evictFor)
+	defer cancel()
 	slices.SortFunc(sample, func(a, b candidate) int {
 		if a.expired != b.expired {
 			if a.expired {
@@ -165,8 +176,19 @@ func (o *openDir) evict(ctx context.Context, goal int64) (evicted int, err error
 	return evicted, nil
 }
 
-// candidates counts a shard, as the ledger may be wrong, and reads what is in it.
-func (o *openDir) candidates(ctx context.Context, shard int) (found []candidate, err error) {
+// lasting returns a context that ends so much later than ctx.
+func lasting(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
+// candidates counts a shard, as the ledger may be wrong, and reads what is in it, or
+// some of it when the time is up or ctx ends.
+func (o *openDir) candidates(ctx context.Context, shard int, until time.Time) (found []candidate, err error) {
 	l, err := o.lock(ctx, shard)
 	if err != nil {
 		return nil, err
@@ -182,8 +204,8 @@ func (o *openDir) candidates(ctx context.Context, shard int) (found []candidate,
 	}
 	now := time.Now()
 	for _, name := range names {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if err := ctx.Err(); err != nil || len(found) > 0 && time.Now().After(until) {
+			return found, err
 		}
 		s, r, err := o.readNamed(shard, name)
 		if err != nil {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,6 +177,58 @@ func TestNoRoom(t *testing.T) {
 	unbound := newDir(t)
 	unbound.Quota = -1
 	put(t, unbound, "a", strings.Repeat("x", MaxValue), 1)
+}
+
+// Where the disk is slow, each call makes as much room as it has the time for; and
+// one that is too short for a result leaves something done for the next.
+func TestRoomIsMadeOnASlowDisk(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		limit time.Duration
+		calls int // of which the last succeeds
+	}{
+		{"in one call", time.Second, 1},
+		{"in some short calls", 30 * time.Millisecond, 20},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDir(t)
+				d.Quota = 250 * block
+				var slow atomic.Bool
+				d.wrapDisk = func(real disk) disk {
+					return &faultyDisk{real, func(step string) error {
+						if strings.HasPrefix(step, "open ") && slow.Load() {
+							time.Sleep(5 * time.Millisecond)
+						}
+						return nil
+					}}
+				}
+				for i := range 250 {
+					put(t, d, fmt.Sprintf("old/%d", i), "v", 1)
+				}
+				slow.Store(true)
+				var err error
+				for range c.calls {
+					ctx, cancel := context.WithTimeout(t.Context(), c.limit)
+					err = d.PutIfNewer(ctx, "new", []byte("v"), 1, time.Time{})
+					cancel()
+					synctest.Wait()
+					time.Sleep(time.Second) // what was left behind ends
+					if err == nil {
+						break
+					}
+				}
+				if err != nil {
+					t.Fatalf("no room was made: %v", err)
+				}
+				slow.Store(false)
+				want(t, d, "new", "v")
+				if n := len(keysOf(t, d)); n < 200 || n > 250 {
+					t.Errorf("%d entries are left", n)
+				}
+			})
+		})
+	}
 }
 
 func TestManyWritersStayWithinTheQuota(t *testing.T) { // I15
