@@ -63,8 +63,9 @@ func (l *locked) setAside(name string, why error) {
 	if err == nil {
 		err = o.disk.removeAll(to) // an earlier one of that name
 	}
+	size := int64(0)
 	if info, e := o.disk.lstat(from); e == nil {
-		_ = l.charge(-onDisk(info.Size()))
+		size = onDisk(info.Size())
 	}
 	switch _, ours := keyOf(name); {
 	case err != nil:
@@ -82,6 +83,7 @@ func (l *locked) setAside(name string, why error) {
 		o.log.warn("a damaged file cannot be set aside", append(attrs, slog.String("error", clean(err.Error())))...)
 		return
 	}
+	_ = l.charge(-size) // only now: what stays here goes on taking room
 	o.log.warn("a damaged file was set aside", attrs...)
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,6 +178,40 @@ func TestNoRoom(t *testing.T) {
 	unbound := newDir(t)
 	unbound.Quota = -1
 	put(t, unbound, "a", strings.Repeat("x", MaxValue), 1)
+}
+
+// A file that cannot be moved goes on taking room, however often somebody tries.
+func TestTheLedgerCountsWhatCannotBeSetAside(t *testing.T) {
+	d := newDir(t)
+	full := true
+	d.wrapDisk = func(real disk) disk {
+		return &faultyDisk{real, func(step string) error {
+			if full && strings.HasPrefix(step, "rename "+asideName+"/") {
+				return syscall.ENOSPC
+			}
+			return nil
+		}}
+	}
+	put(t, d, "torn", "v", 1)
+	put(t, d, "good", "v", 1)
+	writeAs(t, fileOf(d, "torn"), "torn")
+	check := func(when string) {
+		t.Helper()
+		for range 5 {
+			if _, err := d.Get(t.Context(), "torn"); !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s: Get = %v, want ErrDamaged", when, err)
+			}
+			if used, want := d.open.used(), onDiskOf(t, d); used != want {
+				t.Fatalf("%s: %d bytes by the ledger, want %d", when, used, want)
+			}
+		}
+	}
+	check("no room for it aside")
+	full = false
+	check("set aside")
+	if total := onDiskOf(t, d); total != block {
+		t.Errorf("%d bytes are left, want the good one's", total)
+	}
 }
 
 // Where the disk is slow, each call makes as much room as it has the time for; and
