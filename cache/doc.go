@@ -42,6 +42,6 @@
 //
 // A [Leaser] lets one process of many do what need be done once. Dir is one, too.
 //
-// So far the other packages of this module keep what they know in memory. A Store is
-// for you to use until they do.
+// The Client of package mtasts takes a Store for its policies: a Dir is the one of a
+// single machine, and what a fleet shares is given beside it.
 package cache
