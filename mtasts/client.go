@@ -148,6 +148,7 @@ func (c *Client) start() {
 		capacity = defaultCapacity
 	}
 	c.memory = newMemory(capacity, c.clock.base)
+	c.memory.left = func(domain string) { c.readings.Delete(domain) }
 	c.absences.Capacity = 4 * capacity
 	c.looks.Capacity = max(capacity/4, minPerShard)
 	c.budgets.Capacity = max(capacity, minPerShard)

@@ -26,13 +26,13 @@ func (c *Client) discover(ctx context.Context, name string) (Result, error) {
 		switch r, ok := c.known(name); {
 		case ok && !r.unread:
 			return r, nil
+		case read.apart != nil: // whatever was seen beside it
+			return c.applied(read.apart), nil
 		case ok && read.err != nil:
 			return Result{}, read.err
 		case ok:
 			c.vouch(name)
 			continue
-		case read.apart != nil:
-			return c.applied(read.apart), nil
 		}
 		l, ok := c.lookFor(name)
 		if !ok || c.clock.now() >= l.nextTXT {

@@ -31,6 +31,9 @@ type memory struct {
 	epoch    time.Duration // from 1970 to the instant 0
 	capacity int           // places in one shard
 	parents  parents
+	// left is told under the shard's lock of a policy that was dropped or had no
+	// room, before anybody can miss it: it may be in the Store.
+	left func(domain string)
 }
 
 type shard struct {
@@ -110,7 +113,7 @@ func (m *memory) put(s *shard, h *held, now instant) {
 		m.remove(s, old)
 	}
 	if more > 0 && !m.admit(s, h, parent, more) || h.rank() < protectedRank && h.places() > m.capacity-s.protected {
-		s.gone = append(s.gone, h)
+		m.leave(s, h)
 		return
 	}
 	if s.policies == nil {
@@ -177,7 +180,14 @@ func (m *memory) evict(s *shard, newcomer *held, now instant) {
 
 func (m *memory) drop(s *shard, h *held) {
 	m.remove(s, h)
+	m.leave(s, h)
+}
+
+func (m *memory) leave(s *shard, h *held) {
 	s.gone = append(s.gone, h)
+	if m.left != nil {
+		m.left(h.domain())
+	}
 }
 
 // unlock returns what was evicted under the lock.

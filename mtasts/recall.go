@@ -11,11 +11,13 @@ import (
 // skew is by how much clocks may differ that are right.
 const skew = time.Minute
 
-// reading is what became of the last try to read a domain's entry.
+// reading is what became of the last try to read a domain's entry. One without an
+// error is kept only while memory has what the Store had.
 type reading struct {
 	at  instant
-	err error // nil: memory has what the Store had
-	// apart is a policy that memory had no room for.
+	err error
+	// apart is a policy that memory had no room for. It is for those who waited for
+	// this reading, which is not kept.
 	apart *held
 }
 
@@ -44,16 +46,27 @@ func (c *Client) read(name string) reading {
 		r.err = &storeError{slim(err)}
 		c.trouble("the store cannot be read", name, err)
 	}
-	c.readings.Put(name, r)
-	if h != nil && !c.adopt(h, false) && h.fresh(c.clock.now()) {
-		r.apart = h
+	if h != nil {
+		c.readings.Delete(name) // that there is none is true no more
+		c.adopt(h, false)
 	}
+	r = c.settle(name, r, h)
 	if h, ok := c.snapshot(name); r.apart == nil && !(ok && h.fresh(c.clock.now())) {
 		c.consult(name)
 	}
-	if r.err == nil {
-		c.vouch(name)
+	return r
+}
+
+// settle keeps the reading, unless memory did not keep h, what was read.
+func (c *Client) settle(name string, r reading, h *held) reading {
+	s := c.change(name)
+	defer s.Unlock()
+	if h != nil && s.policies[name] == nil && h.fresh(c.clock.now()) {
+		r.apart = h
+		return r
 	}
+	c.readings.Put(name, r)
+	c.vouchUnder(name)
 	return r
 }
 
@@ -62,6 +75,15 @@ func (c *Client) read(name string) reading {
 func (c *Client) vouch(name string) {
 	s := c.change(name)
 	defer s.Unlock()
+	c.vouchUnder(name)
+}
+
+// vouchUnder is vouch under the shard's lock: without it a policy may leave memory
+// after it was read, and before this is said.
+func (c *Client) vouchUnder(name string) {
+	if c.unread(name) {
+		return
+	}
 	c.absences.Update(name, func(a absence, ok bool) (absence, bool) { return a &^ absenceUnread, ok })
 	c.looks.Update(name, func(l look, ok bool) (look, bool) {
 		l.unread = false
@@ -69,8 +91,9 @@ func (c *Client) vouch(name string) {
 	})
 }
 
-// unread reports whether it is not known what the Store holds of name. Where
-// too much was read meanwhile to remember, it is not.
+// unread reports whether it is not known what the Store holds of name beside what
+// memory does: not where too much was read meanwhile to remember, nor where
+// memory had no room for it, or dropped it.
 func (c *Client) unread(name string) bool {
 	if c.Store == nil {
 		return false
@@ -159,10 +182,6 @@ func (c *Client) adopt(h *held, ifRoom bool) bool {
 	} else if ok && h.fresh(now) && l.lastTXT > h.checked && h.state == nil {
 		h.seen(l)
 	}
-	if h.fresh(now) {
-		c.absences.Delete(name)
-		c.looks.Delete(name)
-	}
 	if old != nil {
 		h.own = old.own
 	}
@@ -170,6 +189,10 @@ func (c *Client) adopt(h *held, ifRoom bool) bool {
 	h.kept = known
 	r := c.applied(h)
 	kept := s.policies[name] == h
+	if kept && h.fresh(now) { // else what was seen is all that keeps us from looking again
+		c.absences.Delete(name)
+		c.looks.Delete(name)
+	}
 	if kept && h.policy.MaxAge >= minRunAge && int64(h.nextGET()) < c.runNext.Load() {
 		c.wakeRun()
 	}
