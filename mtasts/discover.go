@@ -24,7 +24,7 @@ func (c *Client) discover(ctx context.Context, name string) (Result, error) {
 			return Result{}, err
 		}
 		switch r, ok := c.known(name); {
-		case ok && !r.unread:
+		case ok && !r.unread && (r.Policy != nil || read.err == nil):
 			return r, nil
 		case read.apart != nil: // whatever was seen beside it
 			return c.applied(read.apart), nil
@@ -42,8 +42,11 @@ func (c *Client) discover(ctx context.Context, name string) (Result, error) {
 			continue
 		}
 		r, err := c.get(ctx, name, parent, errand{began: began})
-		if err == nil && r.Policy == nil && r.unread {
-			return Result{}, c.unreadable(name)
+		switch {
+		case err == nil && r.Policy == nil && read.err != nil:
+			return Result{}, read.err
+		case err == nil && r.Policy == nil && r.unread:
+			continue // memory lost what it had, or that it was read: read again
 		}
 		return r, err
 	}

@@ -22,6 +22,7 @@ func (c *Client) noteFailure(name, id string, failure *Error) Result {
 	c.trust(h, now)
 	if h == nil || !h.fresh(now) || ablation.Off(ablation.LastLook) {
 		l, _ := c.lookUnder(h, name)
+		l.unread = l.unread || c.unread(name) // the look that the GET began with may be gone
 		l.fail(id, failure, now)
 		c.looks.Put(name, l)
 		r := Result{Domain: name, Failure: failure, unread: l.unread}

@@ -220,14 +220,6 @@ func (c *Client) trust(h *held, now instant) {
 	c.absences.Delete(name)
 }
 
-// unreadable is what a caller gets in the place of "no policy".
-func (c *Client) unreadable(name string) error {
-	if r, ok := c.readings.Get(name); ok && r.err != nil {
-		return r.err
-	}
-	return &storeError{errStoreBusy}
-}
-
 // hasRoom reports whether h needs nothing that another policy has. Under the
 // shard's lock.
 func (m *memory) hasRoom(s *shard, h *held) bool {

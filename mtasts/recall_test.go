@@ -2,6 +2,7 @@ package mtasts
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -124,6 +125,36 @@ func TestAnUnreadableStoreIsNoAbsence(t *testing.T) {
 		}
 		if again, _ := w.counts("absent.example"); again != asked {
 			t.Error("what DNS said is not forgotten")
+		}
+	})
+}
+
+// R9: nor does it become one where a flood of other names pushed out what was seen
+// of the domain when its GET began.
+func TestAnUnreadableStoreAndAFlood(t *testing.T) {
+	stored(t, func(t *testing.T, w *world, m *memStore, start func() *Client) {
+		c := start()
+		c.Capacity = 1024
+		m.set(func(m *memStore) { m.getErr = errDisk })
+		w.publish("example.com", "1", "no policy")
+		w.delay = 5 * time.Second
+		done := make(chan error)
+		go func() {
+			_, err := c.Lookup(t.Context(), "example.com")
+			done <- err
+		}()
+		time.Sleep(7 * time.Second) // the GET is in the air
+		w.delay = 0
+		for i := range 1500 {
+			name := fmt.Sprintf("d%d.example", i)
+			w.set(name, func(d *domain) { d.dnsErr = errDown })
+			_, _ = c.Lookup(t.Context(), name)
+		}
+		if err := <-done; !errors.Is(err, ErrStore) {
+			t.Errorf("%v", err)
+		}
+		if r, err := c.Lookup(t.Context(), "example.com"); !errors.Is(err, ErrStore) {
+			t.Errorf("again: %+v, %v", r, err)
 		}
 	})
 }
