@@ -167,14 +167,15 @@ func (c *Client) adopt(h *held, ifRoom bool) bool {
 	now := c.clock.now()
 	old := s.policies[name]
 	fresh := old != nil && old.fresh(now)
+	h.hint = h.policy.Mode != ModeEnforce && !fresh
 	switch {
 	case h.old(now), old != nil && (h.fetched <= old.fetched || !h.lives(now)),
 		old != nil && old.lives(now) && (weakens(old.policy, h.policy) || h.expires() < old.expires()),
+		h.hint && old != nil && old.lapsed(now) && weakens(old.policy, h.policy), // its loss is still told of (R30)
 		ifRoom && !c.memory.hasRoom(s, h):
 		s.Unlock()
 		return true
 	}
-	h.hint = h.policy.Mode != ModeEnforce && !fresh
 	var was Result
 	if l, ok := c.looks.Get(name); fresh {
 		was = c.result(old, now)

@@ -169,3 +169,23 @@ func TestForgetReachesTheFleet(t *testing.T) {
 		}
 	})
 }
+
+// R30, I7: what enforces nothing, and comes from no owner, does not hide that a
+// policy lapsed.
+func TestWhatLapsedOutlivesAHint(t *testing.T) {
+	for _, mode := range []Mode{ModeTesting, ModeNone} {
+		fleet(t, func(t *testing.T, w *world, shared *memStore, a, b *Client) {
+			w.publish("example.com", "1", text(ModeEnforce, 2*time.Hour, "mx.example.com"))
+			wantMode(t, lookup(t, a, "example.com"), ModeEnforce)
+			w.set("example.com", func(d *domain) { d.txt, d.httpErr = nil, errDown })
+			time.Sleep(5 * time.Hour)
+			shared.keep("example.com", "1", text(mode, day, "mx.example.com"), time.Now().Add(-time.Minute))
+			for range 3 {
+				if r := lookup(t, a, "example.com"); r.Cause() != CauseLapsed {
+					t.Errorf("%s: %+v", mode, r)
+				}
+				time.Sleep(day)
+			}
+		})
+	}
+}
