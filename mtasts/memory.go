@@ -97,10 +97,13 @@ func (m *memory) touch(s *shard, h *held, now instant) {
 // boundProtected drops the least recently used of the protected while they take
 // more than their part.
 func (m *memory) boundProtected(s *shard) {
-	for s.protected > m.capacity-m.capacity/probation {
+	for s.protected > m.mostProtected() {
 		m.drop(s, s.lists[protectedRank].prev)
 	}
 }
+
+// mostProtected is how many places of a shard the protected may take.
+func (m *memory) mostProtected() int { return m.capacity - m.capacity/probation }
 
 // put installs h for its domain in place of what was there, if there is room for
 // it; under s's lock.

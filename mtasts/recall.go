@@ -224,6 +224,10 @@ func (c *Client) trust(h *held, now instant) {
 // hasRoom reports whether h needs nothing that another policy has. Under the
 // shard's lock.
 func (m *memory) hasRoom(s *shard, h *held) bool {
-	return s.used+h.places() <= m.capacity && m.parents.add(dnsname.Parent(h.domain()), 0)+h.places() <= m.parents.limit &&
-		(h.rank() == protectedRank || h.places() <= m.capacity-s.protected)
+	bound := m.capacity
+	if h.rank() == protectedRank {
+		bound = m.mostProtected()
+	}
+	return s.used+h.places() <= m.capacity && s.protected+h.places() <= bound &&
+		m.parents.add(dnsname.Parent(h.domain()), 0)+h.places() <= m.parents.limit
 }

@@ -78,6 +78,35 @@ func TestTheWalkIsSlowAndPushesNothingOut(t *testing.T) {
 	})
 }
 
+// R11: nor does what was used for long, but not lately, push out what is in use.
+func TestTheWalkLeavesTheProtectedTheirPlaces(t *testing.T) {
+	stored(t, func(t *testing.T, w *world, m *memStore, start func() *Client) {
+		const capacity, inUse = 64, 56
+		c := start()
+		c.Capacity = capacity
+		keep := func(name string, used time.Time) {
+			e := entry{domain: name, id: "1", start: time.Now().Add(-time.Hour), text: text(ModeEnforce, 7*day, "mx.example.com"), used: used.Unix() / secondsPerDay, days: 9}
+			m.entries[entryKey(name)] = memEntry{string(e.encode()), e.version(), time.Now().Add(99 * day)}
+		}
+		for i := range inUse {
+			name := fmt.Sprintf("used%d.example", i)
+			keep(name, time.Now())
+			lookup(t, c, name)
+		}
+		for i := range 20 {
+			keep(fmt.Sprintf("was%d.example", i), time.Now().Add(-20*day))
+		}
+		if err := c.walkOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for i := range inUse {
+			if name := fmt.Sprintf("used%d.example", i); !holds(c, name) {
+				t.Errorf("%s is gone", name)
+			}
+		}
+	})
+}
+
 // A start reads nothing, and Run ends though the Store hangs.
 func TestNothingIsReadAtStart(t *testing.T) {
 	stored(t, func(t *testing.T, w *world, m *memStore, start func() *Client) {
@@ -132,4 +161,9 @@ func TestPoliciesOfTheStore(t *testing.T) {
 			t.Errorf("%d errors", errs)
 		}
 	})
+}
+
+func holds(c *Client, name string) bool {
+	_, ok := c.snapshot(name)
+	return ok
 }
