@@ -100,3 +100,45 @@ func TestAPolicyIsDroppedDuringAnIDCheck(t *testing.T) {
 		wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
 	})
 }
+
+// R1, RFC 8461, section 3.3: a policy that memory has no room for is replaced
+// and renewed all the same, and not asked for more often.
+func TestAPolicyApartIsRenewed(t *testing.T) {
+	apart(t, func(t *testing.T, w *world, m *memStore, c *Client) {
+		w.publish("x.example.com", "1", text(ModeEnforce, 365*day, "mx.example.com"))
+		for range 5 * 24 {
+			wantMode(t, lookup(t, c, "x.example.com"), ModeEnforce)
+			time.Sleep(time.Hour)
+		}
+		if _, got := w.counts("x.example.com"); got < 4 || got > 6 {
+			t.Errorf("%d GETs in five days", got)
+		}
+		w.publish("x.example.com", "2", text(ModeEnforce, 365*day, "new.example.com"))
+		if r := lookup(t, c, "x.example.com"); r.ID != "2" || r.Policy.MX[0] != "new.example.com" {
+			t.Errorf("%+v", r)
+		}
+		asked, got := w.counts("x.example.com")
+		w.publish("x.example.com", "3", "no policy")
+		time.Sleep(time.Hour)
+		for range 20 {
+			if r := lookup(t, c, "x.example.com"); r.ID != "2" || r.Failure == nil {
+				t.Errorf("%+v", r)
+			}
+		}
+		w.want(t, "x.example.com", asked+1, got+1)
+		w.down("x.example.com")
+		time.Sleep(time.Hour)
+		for range 20 {
+			if r := lookup(t, c, "x.example.com"); r.ID != "2" {
+				t.Errorf("%+v", r)
+			}
+		}
+		w.want(t, "x.example.com", asked+2, got+1)
+		time.Sleep(time.Hour)
+		w.publish("x.example.com", "4", text(ModeTesting, day, "new.example.com"))
+		r, err := c.Refresh(t.Context(), "x.example.com")
+		if err != nil || r.ID != "4" {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}

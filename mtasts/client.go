@@ -199,7 +199,7 @@ func (c *Client) Lookup(ctx context.Context, domain string) (Result, error) {
 	if r, ok := c.known(name); ok && !r.unread {
 		return r, nil
 	}
-	return c.discover(ctx, name)
+	return c.discover(ctx, name, false)
 }
 
 // Refresh looks again now, because a host was refused or an operator asks: at

@@ -14,7 +14,7 @@ import (
 // discover looks for the policy of a domain of which nothing is known, or too
 // little. Each step leaves in memory what it found, and the answer is what
 // memory then says.
-func (c *Client) discover(ctx context.Context, name string) (Result, error) {
+func (c *Client) discover(ctx context.Context, name string, renew bool) (Result, error) {
 	const rounds = 6 // three are enough unless memory drops what we just learned
 	began := c.clock.now()
 	parent := dnsname.Parent(name)
@@ -27,7 +27,7 @@ func (c *Client) discover(ctx context.Context, name string) (Result, error) {
 		case ok && !r.unread && (r.Policy != nil || read.err == nil):
 			return r, nil
 		case read.apart != nil: // whatever was seen beside it
-			return c.applied(read.apart), nil
+			return c.beside(ctx, name, parent, read.apart, began, renew)
 		case ok && read.err != nil:
 			return Result{}, read.err
 		case ok:

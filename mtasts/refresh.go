@@ -31,7 +31,7 @@ func (c *Client) refresh(ctx context.Context, name string) (Result, error) {
 	now = c.clock.now() // DNS may have taken its time
 	h, ok := c.snapshot(name)
 	if !ok || !h.fresh(now) {
-		return c.discover(ctx, name)
+		return c.discover(ctx, name, true)
 	}
 	l := h.lookOf()
 	lastGET := h.fetched
