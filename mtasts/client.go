@@ -100,11 +100,12 @@ type Client struct {
 	memory    *memory
 	absences  cache.LRU[absence]
 	looks     cache.LRU[look]
-	budgets   cache.LRU[instant] // when that of a domain is full again
-	refreshes cache.LRU[instant] // when a Refresh of a domain last looked
-	refused   cache.LRU[*held]   // policies that memory had no room for
-	readings  cache.LRU[reading] // of the Store
-	unsaved   cache.LRU[instant] // policies that it could not take, and when to try again
+	budgets   cache.LRU[instant]  // when that of a domain is full again
+	refreshes cache.LRU[instant]  // when a Refresh of a domain last looked
+	refused   cache.LRU[*held]    // policies that memory had no room for
+	readings  cache.LRU[reading]  // of the Store
+	unsaved   cache.LRU[instant]  // policies that it could not take, and when to try again
+	misdated  cache.LRU[struct{}] // domains whose entry in Shared has an impossible time
 
 	ctx        context.Context // of the work that outlives its callers
 	cancel     context.CancelFunc
@@ -153,7 +154,7 @@ func (c *Client) start() {
 	c.looks.Capacity = max(capacity/4, minPerShard)
 	c.budgets.Capacity = max(capacity, minPerShard)
 	c.refreshes.Capacity, c.refused.Capacity = c.looks.Capacity, maxRefused
-	c.readings.Capacity, c.unsaved.Capacity = c.looks.Capacity, maxUnsaved
+	c.readings.Capacity, c.unsaved.Capacity, c.misdated.Capacity = c.looks.Capacity, maxUnsaved, maxUnsaved
 	c.reads, c.writes, c.shared = newPool(readPlaces), newPool(writePlaces), newPool(sharedPlaces)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.txtPool, c.getPool, c.background = newPool(txtPlaces), newPool(getPlaces), newPool(backgroundPlaces)

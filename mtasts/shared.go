@@ -39,9 +39,14 @@ func (c *Client) consult(name string) {
 	if value == nil {
 		return
 	}
-	h, _, _, err := c.decode(name, value)
+	h, _, undated, err := c.decode(name, value)
 	if err != nil {
 		c.trouble("the fleet's store holds something that is no policy of this domain's", name, err)
+		return
+	}
+	if undated { // or it would begin anew each time it is read, and be newer than all that was fetched here
+		c.misdated.Put(name, struct{}{})
+		c.trouble("the fleet's store holds a policy with an impossible time; it is not used", name, nil)
 		return
 	}
 	now := c.clock.now()
@@ -71,10 +76,17 @@ func (c *Client) share(h *held, text string) {
 	}
 	e, expires := c.entryOf(h, text)
 	e.used, e.days = 0, 0 // by whom?
+	_, misdated := c.misdated.Get(name)
 	c.jobs.run(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, writeLimit)
 		defer cancel()
 		_, err := protect(func() (struct{}, error) {
+			if misdated { // nothing would ever be newer
+				if err := c.Shared.Delete(ctx, entryKey(name)); err != nil {
+					return struct{}{}, err
+				}
+				c.misdated.Delete(name)
+			}
 			return struct{}{}, c.Shared.PutIfNewer(ctx, entryKey(name), e.encode(), e.version(), expires)
 		})
 		if c.breaker.note(c.clock.now(), err); err != nil {

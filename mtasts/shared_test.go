@@ -122,6 +122,41 @@ func TestTheFleetNeverWeakens(t *testing.T) {
 	}
 }
 
+// R6, R23: a time that cannot be makes nothing of the fleet's immortal, nor newer than
+// what was fetched here; and it is not in the way for ever.
+func TestAnImpossibleTimeInTheFleet(t *testing.T) {
+	for name, off := range map[string]time.Duration{"the future": 300 * day, "long ago": -3 * 365 * day} {
+		t.Run(name, func(t *testing.T) {
+			fleet(t, func(t *testing.T, w *world, shared *memStore, a, b *Client) {
+				time.Sleep(5 * 365 * day)
+				w.publish("known.example", "1", text(ModeTesting, 30*day, "mx.example.com"))
+				wantMode(t, lookup(t, a, "known.example"), ModeTesting)
+				for _, name := range []string{"known.example", "new.example"} {
+					shared.keep(name, "1", text(ModeEnforce, day, "old.example.com"), time.Now().Add(off))
+					w.publish(name, "1", "")
+					w.set(name, func(d *domain) { d.httpErr = errDown })
+				}
+				for range 3 {
+					time.Sleep(25 * time.Hour)
+					lookup(t, a, "known.example")
+					wantMode(t, lookup(t, a, "known.example"), ModeTesting)
+					if r := lookup(t, a, "new.example"); r.Policy != nil {
+						t.Fatalf("%+v", r)
+					}
+				}
+				w.publish("new.example", "2", text(ModeEnforce, 7*day, "mx.example.com"))
+				w.set("new.example", func(d *domain) { d.httpErr = nil })
+				time.Sleep(2 * time.Hour)
+				wantMode(t, lookup(t, a, "new.example"), ModeEnforce)
+				time.Sleep(time.Second)
+				if e, ok := shared.holds("new.example"); !ok || e.id != "2" {
+					t.Errorf("the fleet has %+v", e)
+				}
+			})
+		})
+	}
+}
+
 // R9, R20: a fleet's store that is slow, fails or panics costs 50 ms now and then,
 // and no error comes of it.
 func TestTheFleetsStoreMayFail(t *testing.T) {
