@@ -51,6 +51,9 @@ func (c *Client) read(name string) reading {
 		c.adopt(h, false)
 	}
 	r = c.settle(name, r, h)
+	if r.err != nil {
+		return r // what the fleet has may weaken what cannot be read, and outlive it there (I6)
+	}
 	if h, ok := c.snapshot(name); r.apart == nil && !(ok && h.fresh(c.clock.now())) {
 		c.consult(name)
 	}

@@ -1,6 +1,7 @@
 package mtasts
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,6 +156,33 @@ func TestAnImpossibleTimeInTheFleet(t *testing.T) {
 			})
 		})
 	}
+}
+
+// R6, I6: while the Store cannot be read, the fleet does not stand in for it: what it
+// says might be weaker than what is there, and would be written over that.
+func TestTheFleetIsNoStandInForTheStore(t *testing.T) {
+	fleet(t, func(t *testing.T, w *world, shared *memStore, a, _ *Client) {
+		own, good := a.Store.(*memStore), text(ModeEnforce, 30*day, "mx.example.com")
+		time.Sleep(day)
+		own.keep("example.com", "1", good, time.Now().Add(-time.Hour))
+		shared.keep("example.com", "1", text(ModeEnforce, 30*day, "mx.evil.example"), time.Now().Add(-time.Minute))
+		own.set(func(m *memStore) { m.getErr = errDisk })
+		w.down("example.com")
+		if r, err := a.Lookup(t.Context(), "example.com"); !errors.Is(err, ErrStore) {
+			t.Errorf("%+v, %v", r, err)
+		}
+		own.set(func(m *memStore) { m.getErr = nil })
+		time.Sleep(2 * time.Hour)
+		for range 3 {
+			if r := lookup(t, a, "example.com"); r.Policy == nil || r.Policy.MX[0] != "mx.example.com" {
+				t.Errorf("%+v", r)
+			}
+			time.Sleep(day)
+		}
+		if e, ok := own.holds("example.com"); !ok || e.text != good {
+			t.Errorf("the Store holds %+v", e)
+		}
+	})
 }
 
 // R9, R20: a fleet's store that is slow, fails or panics costs 50 ms now and then,
