@@ -32,7 +32,10 @@ func (c *Client) consult(name string) {
 	if errors.Is(err, cache.ErrNotFound) {
 		err, value = nil, nil
 	}
-	if c.breaker.note(c.clock.now(), err); err != nil {
+	if err != errStoreBusy { // one parent's share of the places says nothing of the store
+		c.breaker.note(c.clock.now(), err)
+	}
+	if err != nil {
 		c.trouble("the fleet's store cannot be read", name, err)
 		return
 	}

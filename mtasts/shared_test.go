@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/strictmx/strictmx/internal/dnsname"
 )
 
 // fleet runs f with a world, the fleet's Store, and two Clients that share it, each
@@ -182,6 +184,27 @@ func TestTheFleetIsNoStandInForTheStore(t *testing.T) {
 		if e, ok := own.holds("example.com"); !ok || e.text != good {
 			t.Errorf("the Store holds %+v", e)
 		}
+	})
+}
+
+// R10: one owner's many domains keep nobody else from the fleet's store.
+func TestABusyParentIsNoFailureOfTheFleet(t *testing.T) {
+	fleet(t, func(t *testing.T, w *world, shared *memStore, a, _ *Client) {
+		w.down("a.busy.example", "example.com")
+		shared.keep("example.com", "1", text(ModeEnforce, 7*day, "mx.example.com"), time.Now())
+		time.Sleep(time.Minute)
+		lookup(t, a, "other.example")
+		for range sharedPlaces / 16 {
+			release, ok := a.shared.tryAcquire(dnsname.Parent("a.busy.example"))
+			if !ok {
+				t.Fatal("no place")
+			}
+			defer release()
+		}
+		if r := lookup(t, a, "a.busy.example"); !r.Indeterminate {
+			t.Errorf("%+v", r)
+		}
+		wantMode(t, lookup(t, a, "example.com"), ModeEnforce)
 	})
 }
 
