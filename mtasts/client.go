@@ -62,7 +62,8 @@ type Client struct {
 	// answered without it. One that fails to write costs durability and nothing
 	// else; one that fails to read makes [ErrStore] of "no policy", and of no other
 	// answer. It is this machine's own, and trusted: who can write to it can name
-	// the hosts that mail goes to. Close does not close it.
+	// the hosts that mail goes to. Close does not close it, and waits for the calls of it
+	// that are running: one that ignores its ctx keeps Close.
 	Store cache.Store
 	// Shared is where a fleet keeps what each of its processes fetched, so that the
 	// others need not: it is asked where neither memory nor the Store knows a policy, and
@@ -70,7 +71,8 @@ type Client struct {
 	// hole with an enforce policy, renews or strengthens, and never weakens what is
 	// known; nobody waits longer than 50 ms for it, and no error comes of it.
 	// But who can write to it can name hosts where nothing is known yet: where
-	// others can, give it as [cache.Sealed]. Nil: none. Close does not close it.
+	// others can, give it as [cache.Sealed]. Nil: none. Close does not close it,
+	// and waits for calls of it as for those of Store.
 	Shared cache.Store
 	// Capacity is the number of policies kept in memory; 0: 100,000, which take
 	// about 40 MB, and 100 MB at most. Beside them are kept four times as many
