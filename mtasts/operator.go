@@ -26,9 +26,18 @@ func (c *Client) Forget(ctx context.Context, domain string) error {
 	if c.Shared != nil {
 		err = errors.Join(err, c.withdraw(name))
 	}
+	if !c.clear(name) || c.Store == nil {
+		return err
+	}
+	return errors.Join(err, c.erase(name)) // what was in memory may have been written meanwhile
+}
+
+// clear removes what memory knows of name, and reports whether that was a policy.
+func (c *Client) clear(name string) bool {
 	s := c.change(name)
 	defer s.Unlock()
-	if h := s.policies[name]; h != nil {
+	h := s.policies[name]
+	if h != nil {
 		c.memory.remove(s, h)
 	}
 	c.absences.Delete(name)
@@ -36,7 +45,7 @@ func (c *Client) Forget(ctx context.Context, domain string) error {
 	c.refused.Delete(name)
 	c.readings.Delete(name)
 	c.unsaved.Delete(name)
-	return err
+	return h != nil
 }
 
 // Policies returns every policy in memory, the lapsed ones included, the domains

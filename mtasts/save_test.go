@@ -3,6 +3,7 @@ package mtasts
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 )
@@ -167,6 +168,47 @@ func TestALongPolicyIsKeptWhole(t *testing.T) {
 		}
 		w.down("example.com")
 		if r := lookup(t, start(), "example.com"); r.Policy == nil || len(r.Policy.MX) != 1000 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// meanwhile is a Store in which something else happens after the first Delete.
+type meanwhile struct {
+	*memStore
+	once  sync.Once
+	other func()
+}
+
+func (m *meanwhile) Delete(ctx context.Context, key string) error {
+	err := m.memStore.Delete(ctx, key)
+	m.once.Do(m.other)
+	return err
+}
+
+// What is being written while the domain is forgotten does not stay.
+func TestForgetOutlivesAWriteOnItsWay(t *testing.T) {
+	stored(t, func(t *testing.T, w *world, m *memStore, start func() *Client) {
+		w.publish("example.com", "1", text(ModeEnforce, 7*day, "mx.example.com"))
+		c := start()
+		lookup(t, c, "example.com")
+		e, ok := m.holds("example.com")
+		if !ok {
+			t.Fatal("it was not written")
+		}
+		c.Close()
+		c = &Client{Resolver: w, Transport: w, Store: &meanwhile{memStore: m, other: func() {
+			if err := m.PutIfNewer(t.Context(), entryKey("example.com"), e.encode(), e.version(), time.Now().Add(day)); err != nil {
+				t.Error(err)
+			}
+		}}}
+		defer c.Close()
+		lookup(t, c, "example.com")
+		if err := c.Forget(t.Context(), "example.com"); err != nil {
+			t.Error(err)
+		}
+		w.down("example.com")
+		if r := lookup(t, c, "example.com"); r.Policy != nil {
 			t.Errorf("%+v", r)
 		}
 	})
