@@ -107,6 +107,7 @@ type Client struct {
 	refused   cache.LRU[*held]    // policies that memory had no room for
 	readings  cache.LRU[reading]  // of the Store
 	unsaved   cache.LRU[instant]  // policies that it could not take, and when to try again
+	ahead     cache.LRU[struct{}] // domains whose entry in the Store begins in the future
 	misdated  cache.LRU[struct{}] // domains whose entry in Shared has an impossible time
 
 	ctx        context.Context // of the work that outlives its callers
@@ -157,6 +158,7 @@ func (c *Client) start() {
 	c.budgets.Capacity = max(capacity, minPerShard)
 	c.refreshes.Capacity, c.refused.Capacity = c.looks.Capacity, maxRefused
 	c.readings.Capacity, c.unsaved.Capacity, c.misdated.Capacity = c.looks.Capacity, maxUnsaved, maxUnsaved
+	c.ahead.Capacity = maxUnsaved
 	c.reads, c.writes, c.shared = newPool(readPlaces), newPool(writePlaces), newPool(sharedPlaces)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.txtPool, c.getPool, c.background = newPool(txtPlaces), newPool(getPlaces), newPool(backgroundPlaces)

@@ -37,6 +37,7 @@ type entry struct {
 	domain string
 	id     string    // of the record under which it was fetched
 	start  time.Time // of the GET, by the wall clock of that time
+	met    time.Time // when it was first read though its start was yet to come; zero: never
 	used   int64     // the day of its last use, counted from 1970-01-01; 0: none
 	days   uint8     // on how many days it was used, up to 255
 	text   string
@@ -73,7 +74,11 @@ func entryDomain(key string) string {
 // start of the GET in nanoseconds, and of one GET the day of the last use.
 func (e *entry) version() int64 {
 	const most = 10_000 // days: far more than any policy lives, far less than between two GETs
-	return e.start.UnixNano() + min(max(e.used-e.start.Unix()/secondsPerDay, 0), most)
+	v := e.start.UnixNano() + min(max(e.used-e.start.Unix()/secondsPerDay, 0), most)
+	if !e.met.IsZero() {
+		v += most + 1
+	}
+	return v
 }
 
 func (e *entry) encode() []byte {
@@ -82,6 +87,9 @@ func (e *entry) encode() []byte {
 	b = fmt.Appendf(b, "domain: %s\nid: %s\nfetched: %s\n", e.domain, e.id, e.start.UTC().Format(time.RFC3339Nano))
 	if e.used > 0 {
 		b = fmt.Appendf(b, "used: %s\ndays: %d\n", time.Unix(e.used*secondsPerDay, 0).UTC().Format(time.DateOnly), e.days)
+	}
+	if !e.met.IsZero() {
+		b = fmt.Appendf(b, "met: %s\n", e.met.UTC().Format(time.RFC3339Nano))
 	}
 	b = append(b, '\n')
 	return append(b, e.text...)
@@ -138,6 +146,10 @@ func (e *entry) field(key, value string) (ok bool) {
 		e.start, err = time.Parse(time.RFC3339Nano, value)
 		// Nanoseconds since 1970 are an int64 until 2262.
 		return err == nil && e.start.Year() >= 1970 && e.start.Year() < 2262 && e.start.Unix() > 0
+	case "met":
+		var err error
+		e.met, err = time.Parse(time.RFC3339Nano, value)
+		return err == nil && !e.met.IsZero()
 	case "used":
 		t, err := time.Parse(time.DateOnly, value)
 		e.used = t.Unix() / secondsPerDay

@@ -119,14 +119,35 @@ func (c *Client) restore(name string, value []byte) (*held, error) {
 	}
 	h.minute, h.days = c.memory.minute(min(c.clock.at(noon(e.used)), c.clock.now())), e.days
 	h.kept = uint16(h.minute / minutesPerDay)
-	if undated {
-		if err := c.erase(name); err != nil {
-			c.trouble("a policy with an impossible time could not be corrected in the store", name, err)
-		} else {
-			_ = c.save(h, e.text)
-		}
+	switch {
+	case undated && e.start.After(c.clock.stamp(h.fetched)):
+		c.ahead.Put(name, struct{}{})
+		c.meet(h, e)
+	case undated:
+		_ = c.save(h, e.text)
 	}
 	return h, nil
+}
+
+// meet notes in the Store since when a policy is held whose start is yet to come, so
+// that it lives from then on, once (R6, R23). Its start stays: the clock that is
+// wrong may be the one of this moment, and is set a little later.
+func (c *Client) meet(h *held, e entry) {
+	met := c.clock.stamp(h.fetched)
+	switch {
+	case e.met.IsZero():
+	case met.Sub(e.met).Abs() < skew:
+		return
+	default: // that time was impossible, too, and what says so is not newer
+		_ = c.erase(e.domain)
+	}
+	e.met = met
+	_, err := callStore(c, c.writes, e.domain, writeLimit, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.Store.PutIfNewer(ctx, entryKey(e.domain), e.encode(), e.version(), e.start.Add(h.policy.MaxAge+lapsedFor))
+	})
+	if err != nil {
+		c.trouble("a policy with an impossible time could not be corrected in the store", e.domain, err)
+	}
 }
 
 // decode makes a policy of an entry. Where this clock is wrong, or the one was by
@@ -139,7 +160,9 @@ func (c *Client) decode(name string, value []byte) (h *held, e entry, undated bo
 	now := c.clock.now()
 	start := c.clock.at(e.start)
 	undated = start > now+skew || now-start > maxMaxAge+lapsedFor
-	if undated || start > now {
+	if met := c.clock.at(e.met); start > now+skew && !e.met.IsZero() && met <= now && now-met <= maxMaxAge+lapsedFor {
+		start = met
+	} else if undated || start > now {
 		start = now - 1 // before the GET that may be due
 	}
 	if h, err = newHeld(name, e.id, e.text, start); err != nil {

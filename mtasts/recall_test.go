@@ -239,6 +239,46 @@ func TestAnImpossibleStartIsOfNow(t *testing.T) {
 	}
 }
 
+// A machine that starts with an old clock loses nothing of what it held; and a GET of
+// its own replaces what came from the future.
+func TestAnOldClockAtTheStart(t *testing.T) { // R23
+	const back = 26 * 365 * day
+	stored(t, func(t *testing.T, w *world, m *memStore, start func() *Client) {
+		good := text(ModeEnforce, 30*day, "mx.example.com")
+		fetched := time.Now().Add(back - time.Hour)
+		for _, name := range []string{"example.com", "renewed.example"} {
+			m.keep(name, "1", good, fetched)
+			m.set(func(m *memStore) {
+				e := m.entries[entryKey(name)]
+				e.expires = fetched.Add(60 * day)
+				m.entries[entryKey(name)] = e
+			})
+			w.down(name)
+		}
+		c := start()
+		for range 2 { // also after a restart
+			wantMode(t, lookup(t, c, "example.com"), ModeEnforce)
+			c = start()
+		}
+		w.publish("renewed.example", "2", good)
+		w.set("renewed.example", func(d *domain) { d.dnsErr, d.httpErr = nil, nil })
+		lookup(t, c, "renewed.example")
+		time.Sleep(2 * time.Minute)
+		if r := lookup(t, c, "renewed.example"); r.ID != "2" {
+			t.Errorf("%+v", r)
+		}
+		if e, ok := m.holds("renewed.example"); !ok || e.id != "2" {
+			t.Errorf("the Store holds %+v", e)
+		}
+		c.Close()
+		time.Sleep(time.Until(fetched.Add(time.Hour))) // the clock is set
+		r := lookup(t, start(), "example.com")
+		if wantMode(t, r, ModeEnforce); !r.Fetched.Equal(fetched) {
+			t.Errorf("fetched %v, want %v", r.Fetched, fetched)
+		}
+	})
+}
+
 // What is no entry is never believed, and is gone then.
 func TestGarbageInTheStore(t *testing.T) {
 	for _, value := range []string{"", "garbage", "strictmx-policy/1\ndomain: other.example\nid: 1\nfetched: 2000-01-01T00:00:01Z\n\n" + text(ModeEnforce, day, "mx.example.com"),

@@ -58,6 +58,9 @@ func (c *Client) saveNew(h *held, text string) {
 	now := *h
 	s.Unlock()
 	if c.Store != nil {
+		if _, ahead := c.ahead.Get(now.domain()); ahead && c.erase(now.domain()) == nil { // nothing would ever be newer
+			c.ahead.Delete(now.domain())
+		}
 		_ = c.save(&now, text)
 	}
 	c.share(&now, text)
