@@ -73,11 +73,16 @@ type Reporter struct {
 	Jitter time.Duration
 	// PerMailbox and PerHost are the most reports of one day for one mailbox, and
 	// for one host: that of an https destination, or the domain of a mailbox. Whoever
-	// publishes records chooses the destination, and it need not be their own.
+	// publishes records chooses the destination, and it need not be their own: the
+	// domains below one registered name get a sixteenth of either, except where that
+	// name is the destination's as well. What follows a "+" makes no other mailbox,
+	// and all hosts below one registered name are one.
 	// 0: 5,000 and 50,000.
 	PerMailbox, PerHost int
 	// Unlimited lifts both for a mailbox "tls@example.net" or a host
-	// "example.net", in lower case, whose owner is known to collect for many. Nil: none.
+	// "example.net", in lower case, whose owner is known to collect for many. It is
+	// asked about a mailbox also without its tag, and about the registered name of a
+	// host. Nil: none.
 	Unlimited func(destination string) bool
 	// Unverified posts a report also where the certificate of the host cannot be
 	// verified (RFC 8460, section 3, allows it): whoever is on the way may then

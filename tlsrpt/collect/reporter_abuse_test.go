@@ -265,3 +265,43 @@ func TestTheClockIsFreeWhileItsJumpIsLogged(t *testing.T) {
 		}
 	})
 }
+
+// R17: one owner of many domains fills neither the mailbox nor the host of a vendor,
+// by tags and wildcards neither.
+func TestOneOwnerHasASixteenth(t *testing.T) {
+	for name, rua := range map[string]string{
+		"one mailbox": "mailto:tls@vendor.test", "tags": "mailto:tls+%d@vendor.test",
+		"hosts for mail": "mailto:t%[1]d@h%[1]d.vendor.test", "hosts": "https://h%d.vendor.test/",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, d *desk) {
+				d.r.PerMailbox, d.r.PerHost = 160, 160
+				d.attack(100, func(i int) []string {
+					if !strings.Contains(rua, "%") {
+						return []string{rua}
+					}
+					return []string{fmt.Sprintf(rua, i)}
+				})
+				d.neighbours(150, "mailto:tls@vendor.test")
+				defer d.run()()
+				until("2000-01-02T12:00:00Z")
+				if rs := d.balance(); d.served() != 150 || rs.Delivered.Reports != 160 || rs.Overflow != 90 {
+					t.Errorf("%d of 150 served, stats %+v", d.served(), rs)
+				}
+			})
+		})
+	}
+}
+
+// Whoever has many domains and one mailbox of their own has all of its room.
+func TestOwnMailboxHasNoShares(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.r.PerMailbox = 50
+		d.attack(60, func(int) []string { return []string{"mailto:tls@attacker.test"} })
+		defer d.run()()
+		until("2000-01-02T12:00:00Z")
+		if rs := d.balance(); rs.Delivered.Reports != 50 || rs.Overflow != 10 {
+			t.Errorf("stats %+v", rs)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -79,3 +80,12 @@ func (h *hosts) leave(host string, now instant, ok bool) {
 // mailboxKey is a mailbox as it is counted and suppressed. Its host may tell the
 // cases of a local part apart, and hardly any does.
 func mailboxKey(address string) string { return dnsname.Lower(address) }
+
+// withoutTag is the mailbox that most hosts deliver "local+tag@host" to.
+func withoutTag(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if plus := strings.IndexByte(address, '+'); plus >= 0 && plus < at {
+		return address[:plus] + address[at:]
+	}
+	return address
+}

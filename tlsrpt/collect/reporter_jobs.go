@@ -36,10 +36,16 @@ type owner struct {
 // guarded by jobs.mu.
 type sealedDay struct {
 	start     time.Time
-	left      int            // tasks
-	mailboxes map[string]int // R17
-	hosts     map[string]int
+	left      int           // tasks
+	mailboxes map[quota]int // R17
+	hosts     map[quota]int
 }
+
+// quota is what is counted for a destination: all of its reports, or those about
+// the domains with one owner, who gets a sixteenth of it unless it is their own.
+type quota struct{ destination, owner string }
+
+const ownersShare = 16
 
 // task is the report of one day for one domain. It belongs to whoever took it
 // from the queue.
@@ -70,7 +76,7 @@ type target struct {
 func (j *jobs) seal(day time.Time, domains []string, now instant, within time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	d := &sealedDay{start: day, left: len(domains), mailboxes: make(map[string]int), hosts: make(map[string]int)}
+	d := &sealedDay{start: day, left: len(domains), mailboxes: make(map[quota]int), hosts: make(map[quota]int)}
 	j.prune()
 	j.days[day] = d
 	j.queue = slices.Grow(j.queue, len(domains))
@@ -196,18 +202,34 @@ func (j *jobs) end(t *task, why error, sessions int64) {
 
 // admit counts one more report of a day for a destination, or reports that it
 // has had all it gets.
-func (j *jobs) admit(d *sealedDay, t *target, perMailbox, perHost int) bool {
+func (j *jobs) admit(t *task, g *target, perMailbox, perHost int) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	key := mailboxKey(t.mailbox)
-	if d.hosts[t.host] >= perHost || key != "" && d.mailboxes[key] >= perMailbox {
+	d, host, mailbox := t.day, dnsname.Parent(g.host), withoutTag(mailboxKey(g.mailbox))
+	from := dnsname.Parent(t.domain)
+	if from == host {
+		from = "" // their own: nobody else is kept out
+	}
+	if isFull(d.hosts, host, from, perHost) || mailbox != "" && isFull(d.mailboxes, mailbox, from, perMailbox) {
 		return false
 	}
-	d.hosts[t.host]++
-	if key != "" {
-		d.mailboxes[key]++
+	count(d.hosts, host, from)
+	if mailbox != "" {
+		count(d.mailboxes, mailbox, from)
 	}
 	return true
+}
+
+func isFull(counts map[quota]int, destination, owner string, limit int) bool {
+	share := max(limit/ownersShare, 1)
+	return counts[quota{destination, ""}] >= limit || owner != "" && counts[quota{destination, owner}] >= share
+}
+
+func count(counts map[quota]int, destination, owner string) {
+	counts[quota{destination, ""}]++
+	if owner != "" {
+		counts[quota{destination, owner}]++
+	}
 }
 
 // retry returns when to try again what failed so often.

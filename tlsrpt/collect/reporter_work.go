@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/strictmx/strictmx/internal/dnsname"
 	"github.com/strictmx/strictmx/tlsrpt"
 )
 
@@ -162,7 +163,7 @@ func (r *Reporter) target(t *task, tally *Tally, rua string) target {
 		r.close(t, tally, &g, ErrNoSend)
 	case g.mailbox != "" && r.isSuppressed(g.mailbox):
 		r.close(t, tally, &g, ErrSuppressed)
-	case !r.unlimited(&g) && !r.jobs.admit(t.day, &g, cmp.Or(r.PerMailbox, defaultPerMailbox), cmp.Or(r.PerHost, defaultPerHost)):
+	case !r.unlimited(&g) && !r.jobs.admit(t, &g, cmp.Or(r.PerMailbox, defaultPerMailbox), cmp.Or(r.PerHost, defaultPerHost)):
 		r.jobs.count(func(s *ReporterStats) { s.Overflow++ })
 		r.close(t, tally, &g, ErrOverCap)
 	}
@@ -175,7 +176,9 @@ func (r *Reporter) unlimited(g *target) (yes bool) {
 		return false
 	}
 	if err := protect("Unlimited", func() error {
-		yes = g.mailbox != "" && r.Unlimited(mailboxKey(g.mailbox)) || r.Unlimited(g.host)
+		mailbox := mailboxKey(g.mailbox)
+		yes = mailbox != "" && (r.Unlimited(mailbox) || r.Unlimited(withoutTag(mailbox))) ||
+			r.Unlimited(g.host) || r.Unlimited(dnsname.Parent(g.host))
 		return nil
 	}); err != nil {
 		r.warn("Unlimited failed", "error", err)
