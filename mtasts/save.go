@@ -22,6 +22,9 @@ func (c *Client) save(h *held, text string) error {
 	})
 	if err != nil {
 		c.unsaved.Put(name, now+saveAgain)
+		if int64(now+saveAgain) < c.runNext.Load() { // Run may have looked before this was known
+			c.wakeRun()
+		}
 		c.trouble("a policy could not be written to the store; it is known until a restart", name, err)
 		return err
 	}
