@@ -144,7 +144,9 @@ func TestAnUnreadableStoreAndAFlood(t *testing.T) {
 			done <- err
 		}()
 		time.Sleep(7 * time.Second) // the GET is in the air
+		w.mu.Lock()
 		w.delay = 0
+		w.mu.Unlock()
 		for i := range 1500 {
 			name := fmt.Sprintf("d%d.example", i)
 			w.set(name, func(d *domain) { d.dnsErr = errDown })

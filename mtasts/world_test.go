@@ -126,10 +126,13 @@ func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (w *world) sleep(ctx context.Context) error {
-	if w.delay == 0 {
+	w.mu.Lock()
+	delay := w.delay
+	w.mu.Unlock()
+	if delay == 0 {
 		return ctx.Err()
 	}
-	t := time.NewTimer(w.delay)
+	t := time.NewTimer(delay)
 	defer t.Stop()
 	select {
 	case <-t.C:
