@@ -47,6 +47,7 @@ func FuzzClassify(f *testing.F) {
 	f.Add([]byte{20, 3, 1, 2, 9, 21, 4, 22, 5})
 	f.Add([]byte{20, 20, 20, 20, 20, 20, 20, 20})
 	f.Add([]byte{21, 15, 'B', 'a', 'd', '\n', 21, 10, 21, 16, 5, 22, 3, 17})
+	f.Add([]byte(",10\x01NX"))
 	f.Add([]byte("\x0etls: server selected unsupported protocol version \xff\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b := builder{data: data}
@@ -65,7 +66,8 @@ func FuzzClassify(f *testing.F) {
 		if again := Classify(fmt.Errorf("wrapped: %w", err)); !slices.Equal(got, again) {
 			t.Errorf("%v, but wrapped %v", got, again)
 		}
-		if twice := Classify(errors.Join(err, err)); !slices.Equal(got, twice) {
+		// The second copy may say more: by then it is known which certificate is the host's.
+		if twice := Classify(errors.Join(err, err)); len(twice) < len(got) || !slices.Equal(got, twice[:len(got)]) {
 			t.Errorf("%v, but joined with itself %v", got, twice)
 		}
 	})
